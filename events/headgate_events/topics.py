@@ -63,9 +63,7 @@ class Topics:
         keep = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
         appended = keep | {"message.timestamp.type": "LogAppendTime"}
         return (
-            TopicSpec(
-                self.commands, "people and programs", "command events, in order", appended, co_partitioned=True
-            ),
+            TopicSpec(self.commands, "people and programs", "command events, in order", appended, co_partitioned=True),
             TopicSpec(
                 self.reports, "workers, observer", "what was observed about a stream", appended, co_partitioned=True
             ),

@@ -1,0 +1,159 @@
+"""State: where each stream is now, one record per stream on the compacted topic.
+
+Everything here follows from the history by folding it; nothing is known only here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate_events.schema.common import (
+    Actor,
+    Code,
+    Condition,
+    Hash,
+    Id,
+    Json,
+    Model,
+    PartitionKey,
+    Positions,
+    Reason,
+    Receipt,
+    StatusName,
+    StreamError,
+    StreamName,
+    Text,
+    TimeMs,
+    TopicName,
+    Version,
+    WorkerName,
+)
+from headgate_events.schema.config import StreamConfig
+from headgate_events.schema.reports import Checks, PartitionCounts
+
+
+class Pending(Model):
+    """A command that is decided later: at a time (`not_before_ms`), on a fact (`when_idle`), or after a check."""
+
+    command_id: Id
+    command: Literal["create", "start", "pause", "resume", "recover", "modify", "delete", "cancel-drain", "retry"]
+    payload: dict[str, Json]
+    actor: Actor
+    reason: Reason | None = None
+    type: Annotated[str, Field(max_length=100)]
+    topic: TopicName
+    partition: Annotated[int, Field(ge=0)]
+    offset: Version
+    since_ms: TimeMs
+    not_before_ms: TimeMs | None = None
+    when_idle: bool = False
+    deadline_ms: TimeMs | None = None
+
+
+class Revision(Model):
+    """The number of the configuration: accepted (`desired`), run by every task (`applied`, 0 for none yet)."""
+
+    desired: Version
+    applied: Version
+    rejected: Version | None = None
+    checks: Checks = ()
+
+
+class Task(Model):
+    """One worker's share of the stream, as last reported."""
+
+    revision: Version
+    epoch: Version
+    since_ms: TimeMs
+
+
+class Drain(Model):
+    """How the present or the last drain went. `listed` says that the source's partitions are known for this epoch."""
+
+    epoch: Version
+    then: Literal["paused", "deleted"]
+    started_ms: TimeMs
+    deadline_ms: TimeMs | None
+    finished_ms: TimeMs | None = None
+    listed: bool = False
+    receipts: dict[TopicName, dict[PartitionKey, Receipt]] = Field(default_factory=dict)
+
+
+class ConditionState(Model):
+    """Since when a condition holds, and what it says."""
+
+    since_ms: TimeMs
+    message: Text = ""
+
+
+class CommandMemory(Model):
+    """One command of the idempotence window, with the answer that it got."""
+
+    id: Id
+    outcome: Literal["accepted", "refused", "without_effect", "stale"]
+    code: Code | None = None
+    message: Text = ""
+    hint: Text = ""
+    version: Version | None = None
+
+
+class LastChange(Model):
+    """Who last changed the status, when and why."""
+
+    kind: Annotated[str, Field(max_length=64)]
+    version: Version
+    at_ms: TimeMs
+    actor: Actor
+    reason: Reason | None = None
+
+
+class Inputs(Model):
+    """The positions up to which this stream's inputs are folded: an input below them changes nothing."""
+
+    commands: Version = 0
+    reports: Version = 0
+
+
+class StreamState(Model):
+    """Everything that is known about one stream."""
+
+    kind: Literal["state"] = "state"
+    stream: StreamName
+    incarnation: Version
+    version: Version
+    epoch: Version
+    started_epoch: Version
+    status: StatusName
+    since_ms: TimeMs
+    created_ms: TimeMs
+    updated_ms: TimeMs
+    config: StreamConfig
+    revision: Revision
+    restart_version: Version = 0
+    retry_version: Version = 0
+    positions: Positions = Field(default_factory=dict)
+    partitions: PartitionCounts | None = None
+    tasks: dict[WorkerName, Task] = Field(default_factory=dict)
+    deadline_ms: TimeMs | None = None
+    drain: Drain | None = None
+    error: StreamError | None = None
+    failed_from: Literal["RUNNING", "DRAINING"] | None = None
+    checks: Checks = ()
+    scheduled: dict[Id, Pending] = Field(default_factory=dict)
+    checking: Pending | None = None
+    conditions: dict[Condition, ConditionState] = Field(default_factory=dict)
+    commands: Annotated[tuple[CommandMemory, ...], Field(strict=False)] = ()
+    last: LastChange
+    head: Hash
+    inputs: Inputs
+
+
+class Progress(Model):
+    """The positions up to which a projector folded one partition of the inputs."""
+
+    kind: Literal["progress"] = "progress"
+    partition: Annotated[int, Field(ge=0)]
+    commands: Version
+    reports: Version

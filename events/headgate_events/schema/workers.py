@@ -1,0 +1,92 @@
+"""Heartbeats and markers: what workers say beside the lifecycle. Never an input of the fold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from headgate_events.schema.common import (
+    Count,
+    Id,
+    Model,
+    Partition,
+    Position,
+    StreamName,
+    Text,
+    TimeMs,
+    TopicName,
+    Version,
+    WorkerName,
+)
+
+Milliseconds64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+
+
+class TaskBeat(Model):
+    """How one task stands: what it owns, how far it is, and what it still holds in flight."""
+
+    stream: StreamName
+    incarnation: Version
+    epoch: Version
+    revision: Version
+    phase: Literal["starting", "running", "retrying", "draining", "drained", "failed"]
+    partitions: Annotated[tuple[tuple[TopicName, Partition], ...], Field(max_length=100_000, strict=False)] = ()
+    records_read: Count = 0
+    records_written: Count = 0
+    in_flight: Count = 0
+    partitions_drained: Count = 0
+    transactional_ids: Annotated[tuple[Id, ...], Field(max_length=16, strict=False)] = ()
+    error: Text | None = None
+    next_retry_ms: TimeMs | None = None
+
+
+class Heartbeat(Model):
+    """A worker is alive and runs these tasks. `stopping` says that it leaves in good order."""
+
+    kind: Literal["heartbeat"] = "heartbeat"
+    worker: WorkerName
+    instance: Id
+    at_ms: TimeMs
+    interval_ms: Annotated[int, Field(ge=1, le=600_000)]
+    version: Annotated[str, Field(max_length=64)]
+    stopping: bool = False
+    tasks: Annotated[tuple[TaskBeat, ...], Field(max_length=10_000, strict=False)] = ()
+
+
+class Channel(Model):
+    """The unit of status and watermarks."""
+
+    topic: TopicName
+    partition: Partition
+
+
+class Evidence(Model):
+    """Why a status was said: where the reader stood, where the source ended, and when that was fetched."""
+
+    position: Position
+    end: Position
+    high: Position | None = None
+    fetched_at_ms: TimeMs
+    isolation: Literal["read_committed", "read_uncommitted"]
+
+
+class Marker(Model):
+    """The latest status and watermark of one channel."""
+
+    kind: Literal["marker"] = "marker"
+    marker: Literal["STATUS", "WATERMARK", "FINISH", "CLAIM", "HEARTBEAT"]
+    stream: StreamName
+    channel: Channel
+    status: Literal["IDLE", "ACTIVE", "FINISHED"] | None = None
+    watermark: Milliseconds64 | None = None
+    reason: Literal["EMPTY", "RESUMED", "NO_ASSIGNMENT", "OPEN_TXN", "FINISHED", "SHUTDOWN"] | None = None
+    incarnation: Version
+    epoch: Version
+    claim: Version | None = None
+    seq: Count = 0
+    worker: WorkerName
+    evidence: Evidence | None = None
+    emitted_at_ms: TimeMs
+    channels_total: Count | None = None
+    dest_offsets: dict[str, Position] | None = None
