@@ -2,7 +2,7 @@
 
     python requirements/lock.py             adds what pyproject.toml asks for newly; what is locked stays where it is
     python requirements/lock.py --upgrade   takes the newest versions
-    python requirements/lock.py --check     changes nothing, exits 1 when a lock file does not follow from pyproject.toml
+    python requirements/lock.py --check     changes nothing; exits 1 when lock files do not follow from pyproject.toml
 
 Lock files are requirement files with hashes, so that plain pip can install from them and nothing in them names a host.
 One resolution serves every Python from 3.11 on. The largest set, lint.txt, is resolved first and constrains the
@@ -44,7 +44,14 @@ def resolve(arguments: list[str], output: Path, header: str, given: str | None =
     if uv is None:
         sys.exit("There is no uv beside this Python or on the PATH; `make lock` installs one.")
     command = [uv, "pip", "compile", "--quiet", "--generate-hashes", "--universal", "--python-version", "3.11"]
-    command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--output-file", str(output)]
+    command += [
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--output-file",
+        str(output),
+    ]
     done = subprocess.run(
         [*command, *arguments], cwd=ROOT, input=given, capture_output=True, text=True, timeout=RESOLVE_S, check=False
     )
@@ -78,7 +85,9 @@ def differences() -> list[str]:
             old, new = FOLDER / name, folder / name
             before = old.read_text().splitlines() if old.exists() else []
             after = new.read_text().splitlines() if new.exists() else []
-            found += difflib.unified_diff(before, after, f"requirements/{name}", "as pyproject.toml says", "", "", 1, "")
+            found += difflib.unified_diff(
+                before, after, f"requirements/{name}", "as pyproject.toml says", "", "", 1, ""
+            )
         return found
 
 

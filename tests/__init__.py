@@ -1,0 +1,1 @@
+"""The test suite, a folder per level, and beside it the programs that measure (bench) and destroy (chaos)."""

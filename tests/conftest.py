@@ -1,0 +1,145 @@
+"""What every level of the suite stands on: one broker for the run, a namespace per test, processes that end with it.
+
+A test that needs Kafka asks for `broker` (or for `topics` or `processes`, which do). The broker is chosen once, as the
+product itself chooses it, and what was chosen is said in the summary. A run that gets none fails, it never skips:
+a suite that passes by not looking would be worse than none.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import hypothesis
+import pytest
+
+from tests.support.kafka import Topics, delete_namespaces
+from tests.support.processes import Processes
+
+collect_ignore = ["bench", "support"]
+
+# The machine is often shared, so time says nothing about a property; how many examples are tried is each test's to say.
+hypothesis.settings.register_profile("headgate", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("headgate")
+
+HERE = Path(__file__).parent
+BROKER_S = 420
+"""Bound for a first test that also waits for the broker: on a new machine that is downloaded first."""
+
+CACHE_FOLDER = "HEADGATE_CACHE_DIR"
+BROKER_SETTINGS = ("HEADGATE_BOOTSTRAP_SERVERS", "HEADGATE_BROKER", CACHE_FOLDER)
+"""What a person may set to say where the suite's broker comes from."""
+
+SAID = pytest.StashKey[str]()
+PROCESSES = pytest.StashKey[Processes]()
+NAMESPACES: list[str] = []
+
+
+class Broker(Protocol):
+    """A real Kafka: where it answers, and the sentence that says which one was taken."""
+
+    @property
+    def bootstrap_servers(self) -> str: ...
+
+    @property
+    def said(self) -> str: ...
+
+
+def pytest_report_header() -> str:
+    """Say at the start which broker will be asked for."""
+    asked = [f"{name}={value}" for name in BROKER_SETTINGS if (value := os.environ.get(name))]
+    return f"broker: {', '.join(asked) if asked else 'a container where Docker answers, else the embedded one'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder, and give the first one that needs the broker the time to get it."""
+    waits_for_broker = True
+    for item in items:
+        level = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if level in {"integration", "e2e"}:
+            item.add_marker(pytest.mark.integration)
+        if level == "e2e":
+            item.add_marker(pytest.mark.e2e)
+        if waits_for_broker and "broker" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(BROKER_S))
+            waits_for_broker = False
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say at the end which broker it was."""
+    if SAID in config.stash:
+        terminalreporter.section("broker")
+        terminalreporter.write_line(config.stash[SAID])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the words of a failed test's processes into its report."""
+    report = yield
+    if report.failed and (processes := item.stash.get(PROCESSES, None)) is not None:
+        for process in processes.started:
+            report.sections.append((f"{process}, exit code {process.exit_code}", process.tail()))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Hide the settings and contexts of whoever runs the suite from every test; what was downloaded stays in reach."""
+    for name in [name for name in os.environ if name.startswith("HEADGATE_") and name != CACHE_FOLDER]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """The real Kafka of this run, alike for all tests; what tests share on it they keep apart by namespace."""
+    from headgate.broker.choose import choose_broker
+    from headgate_events.errors import HeadgateError
+
+    chosen = choose_broker()
+    try:
+        taken = chosen.__enter__()
+    except HeadgateError as problem:
+        request.config.stash[SAID] = f"NO BROKER, so nothing that needs Kafka was tested: {problem}"
+        pytest.fail(f"There is no broker to test on: {problem}", pytrace=False)
+    request.config.stash[SAID] = taken.said
+    shared_with_others = "HEADGATE_BOOTSTRAP_SERVERS" in os.environ
+    try:
+        yield taken
+        if shared_with_others:
+            delete_namespaces(taken.bootstrap_servers, NAMESPACES)
+    finally:
+        chosen.__exit__(None, None, None)
+
+
+@pytest.fixture
+def namespace(request: pytest.FixtureRequest) -> str:
+    """A namespace that no other test and no other run has; it names the test, for whoever looks at the broker."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:40].strip("-")
+    unique = f"t{uuid.uuid4().hex[:10]}-{words}".rstrip("-")
+    NAMESPACES.append(unique)
+    return unique
+
+
+@pytest.fixture
+def topics(broker: Broker, namespace: str) -> Topics:
+    """Makes topics in the test's namespace: `topics.create("source", partitions=3)` returns the full name."""
+    return Topics(broker.bootstrap_servers, namespace)
+
+
+@pytest.fixture
+def processes(request: pytest.FixtureRequest, broker: Broker, namespace: str, tmp_path: Path) -> Iterator[Processes]:
+    """Starts `headgate …` on the broker and in the test's namespace; all of them are killed and reaped at its end."""
+    environment = {
+        **os.environ,
+        "HEADGATE_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "HEADGATE_NAMESPACE": namespace,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with Processes(environment, tmp_path) as started:
+        request.node.stash[PROCESSES] = started
+        yield started
