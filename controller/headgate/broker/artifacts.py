@@ -114,11 +114,9 @@ def _repair(missing: list[Jar], folder: Path, progress: Progress, sources: Seque
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         folder.mkdir(parents=True, exist_ok=True)
-        for source in sources:
-            if not missing:
-                break
-            with progress.downloading(len(missing), sum(jar.size for jar in missing)):
-                if reason := source.fetch(missing, staging, progress):
+        with progress.downloading(len(missing), sum(jar.size for jar in missing)):
+            for source in sources:
+                if missing and (reason := source.fetch(missing, staging, progress)):
                     reasons.append(f"{source.name}: {reason}")
                 missing = _take(missing, staging, folder)
     except OSError as problem:

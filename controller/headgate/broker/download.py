@@ -7,6 +7,7 @@ jar's name; it need not check it, because the caller compares every file with it
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -117,7 +118,7 @@ class Jgo:
                 if jar.is_whole(fetched):
                     fetched.replace(staging / jar.name)
                     return None
-            except (OSError, RuntimeError, ValueError) as problem:
+            except (OSError, RuntimeError, ValueError, configparser.Error) as problem:
                 # requests' errors are OSErrors; jgo raises RuntimeError when a repository does not have the file.
                 failure = _in_short(problem)
             meter.take_back()
