@@ -27,6 +27,8 @@ hypothesis.settings.register_profile("headgate", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("headgate")
 
 HERE = Path(__file__).parent
+LEVELS = ("spec", "unit", "golden", "property", "simulation", "conformance", "integration", "e2e")
+"""The suite's folders, quickest first, which is the order they run in."""
 BROKER_S = 420
 """Bound for a first test that also waits for the broker: on a new machine that is downloaded first."""
 
@@ -55,11 +57,20 @@ def pytest_report_header() -> str:
     return f"broker: {', '.join(asked) if asked else 'a container where Docker answers, else the embedded one'}"
 
 
+def level_of(item: pytest.Item) -> str:
+    """Return the level that a test's folder names; a test outside of the levels is a mistake."""
+    level = item.path.relative_to(HERE).parts[0]
+    if level not in LEVELS:
+        raise pytest.UsageError(f"{item.nodeid} stands in none of the suite's folders: {', '.join(LEVELS)}.")
+    return level
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and give the first one that needs the broker the time to get it."""
+    """Run the quick levels first, mark tests by level, and give the first that needs the broker the time to get it."""
+    items.sort(key=lambda item: LEVELS.index(level_of(item)))
     waits_for_broker = True
     for item in items:
-        level = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        level = level_of(item)
         if level in {"integration", "e2e"}:
             item.add_marker(pytest.mark.integration)
         if level == "e2e":
@@ -101,10 +112,16 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     from headgate_events.errors import HeadgateError
 
     chosen = choose_broker()
+    taken: Broker | None = None
+    problem = ""
     try:
         taken = chosen.__enter__()
-    except HeadgateError as problem:
+    except Exception as error:
+        problem = str(error)
         request.config.stash[SAID] = f"NO BROKER, so nothing that needs Kafka was tested: {problem}"
+        if not isinstance(error, HeadgateError):
+            raise
+    if taken is None:
         pytest.fail(f"There is no broker to test on: {problem}", pytrace=False)
     request.config.stash[SAID] = taken.said
     shared_with_others = "HEADGATE_BOOTSTRAP_SERVERS" in os.environ

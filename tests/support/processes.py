@@ -136,14 +136,14 @@ class Processes:
             text=True,
             start_new_session=True,
         )
-        try:
-            output, errors = process.communicate(given or "", timeout_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"headgate {' '.join(arguments)} still ran after {timeout_s:g} s") from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+        with process:
+            try:
+                output, errors = process.communicate(given or "", timeout_s)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"headgate {' '.join(arguments)} still ran after {timeout_s:g} s") from None
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def __enter__(self) -> Self:
