@@ -136,11 +136,12 @@ class StreamResumed(Transition):
 
 
 class StreamRecovered(Transition):
-    """A permanently failed stream runs (or drains) again, from `positions`, which `policy` meant."""
+    """A permanently failed stream runs (or drains, until `deadline_ms`) again, from `positions`, which `policy` meant."""
 
     kind: Literal["stream-recovered"] = "stream-recovered"
     positions: Positions
     policy: Json
+    deadline_ms: TimeMs | None = None
 
 
 class StreamFailed(Transition):
@@ -178,12 +179,16 @@ class RetryRequested(Transition):
 
 
 class StreamModified(Transition):
-    """A new revision of the definition is desired; `restart` says that the tasks restart at the same positions."""
+    """A new revision of the definition is desired; `restart` says that the tasks restart at the same positions.
+
+    `deadline_ms` is set while the stream is STARTING: the new revision is validated afresh.
+    """
 
     kind: Literal["stream-modified"] = "stream-modified"
     revision: Version
     restart: bool
     config: StreamConfig
+    deadline_ms: TimeMs | None = None
 
 
 class RevisionRejected(Transition):

@@ -21,6 +21,7 @@ from headgate_events.schema.common import (
     Receipt,
     StreamError,
     Text,
+    TimeMs,
     TopicName,
     Version,
     WorkerName,
@@ -151,11 +152,13 @@ class WorkerSilent(Report):
 class DeadlinePassed(Report):
     """A deadline that stands in the state has passed.
 
-    `deadline` says which; `command_id` names the waiting command for `not_before` and `check`.
+    `deadline` says which, `due_ms` the time at which it stood: another time in the state means that it was moved, and
+    the report has no effect. `command_id` names the waiting command for `not_before` and `check`.
     """
 
     kind: Literal["deadline-passed"] = "deadline-passed"
     deadline: Literal["validation", "drain", "check", "not_before", "unassigned", "forget"]
+    due_ms: TimeMs
     command_id: Id | None = None
 
 

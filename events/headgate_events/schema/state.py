@@ -138,7 +138,7 @@ class StreamState(Model):
     tasks: dict[WorkerName, Task] = Field(default_factory=dict)
     deadline_ms: TimeMs | None = None
     drain: Drain | None = None
-    error: StreamError | None = None
+    errors: Annotated[dict[Id, StreamError], Field(max_length=256)] = Field(default_factory=dict)
     failed_from: Literal["RUNNING", "DRAINING"] | None = None
     checks: Checks = ()
     scheduled: dict[Id, Pending] = Field(default_factory=dict)

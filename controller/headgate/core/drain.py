@@ -1,0 +1,92 @@
+"""The account of one source partition: where a run began, how far it is, and what a drain's receipt says of it.
+
+The account travels with the committed position, as the text beside it, so that it survives its owner: whoever inherits a
+partition in the middle of a run, or of a drain, goes on counting where the predecessor's last commit stopped. A text of
+another run is not continued: `begin` decides where a partition starts, by one rule.
+
+A run is named by `started_epoch`, the epoch at which the stream's tasks last started. Within it:
+
+1. committed by this run: go on there, with its account;
+2. else an explicit position of the state, which a validation, a resume or a recover resolved;
+3. else the committed position, whoever committed it;
+4. else unknown: the partition's beginning when the run already knew its topic (it appeared later), or the stream's start
+   policy when the topic is new to the stream.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+MAX_METADATA_BYTES: Final = 4_096
+
+
+@dataclass(slots=True)
+class Account:
+    """What happened to one partition in this run. `position` is the next offset to read; `start` where the run began.
+
+    `read` and `written` count records over start…position, also across owners. `dirty` says that the last commit does
+    not cover it yet.
+    """
+
+    start: int
+    position: int
+    read: int = 0
+    written: int = 0
+    dirty: bool = True
+
+    def advance(self, position: int, read: int, written: int) -> None:
+        """Move on to `position` after `read` records that yielded `written`."""
+        assert position >= self.position, "a position never goes back within a run"
+        self.position = position
+        self.read += read
+        self.written += written
+        self.dirty = True
+
+    def metadata(self, started_epoch: int) -> str:
+        """Return the text to commit beside the position."""
+        return f'{{"e":{started_epoch},"s":{self.start},"r":{self.read},"w":{self.written}}}'
+
+    def receipt(self, topic: str, partition: int, worker: str) -> dict[str, Any]:
+        """Return the drain's receipt; only for an account that is committed."""
+        assert not self.dirty, "a receipt speaks of what is committed"
+        return {
+            "topic": topic,
+            "partition": partition,
+            "start": self.start,
+            "end": self.position,
+            "read": self.read,
+            "written": self.written,
+            "worker": worker,
+        }
+
+
+def begin(started_epoch: int, committed: tuple[int, str] | None, explicit: int | None) -> Account | Literal["unknown"]:
+    """Return the account with which a partition starts, by rules 1 to 3, or `unknown` for rule 4.
+
+    `committed` is the group's position with its text; `explicit` the state's position for this partition.
+    """
+    if committed is not None and (account := _continued(started_epoch, *committed)) is not None:
+        return account
+    if explicit is not None:
+        return Account(start=explicit, position=explicit)
+    if committed is not None:
+        return Account(start=committed[0], position=committed[0])
+    return "unknown"
+
+
+def _continued(started_epoch: int, position: int, text: str) -> Account | None:
+    """Read an account of this run back; None for a text of another run, or of somebody else."""
+    if not text or len(text) > MAX_METADATA_BYTES:
+        return None
+    try:
+        found = json.loads(text)
+        epoch, start, read, written = found["e"], found["s"], found["r"], found["w"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not all(isinstance(number, int) and number >= 0 for number in (epoch, start, read, written)):
+        return None
+    if epoch != started_epoch or start > position:
+        return None
+    return Account(start=start, position=position, read=read, written=written, dirty=False)

@@ -1,0 +1,358 @@
+"""Reports: the part of the decider that judges what workers and the observer saw.
+
+A report of another incarnation or another epoch is stale: kept, and without any effect. For the others the cell of
+`lifecycle.REPORTS` says where they lead; the functions below say whether their content fits the state. One that does
+not (a receipt that stands already, an error that is gone) is answered as without effect, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from headgate.core.commands import carry_out, delete, drain_timeout_ms
+from headgate.core.lifecycle import (
+    CONDITIONS,
+    DELETED,
+    DRAINING,
+    FAILED,
+    REPORTED_CONDITIONS,
+    REPORTS,
+    RUNNING,
+    SAME,
+    Leads,
+    Nothing,
+    report_row,
+)
+from headgate.core.policy import Policy
+from headgate.core.turn import Asked, Turn
+
+Payload = Mapping[str, Any]
+UNASSIGNED_ERROR_ID: Final = "unassigned"
+
+
+def decide_report(turn: Turn, policy: Policy) -> None:
+    """Decide the report at hand: write its transitions, the outcomes of commands that it decided, and its own."""
+    state, payload = turn.state, turn.item.payload
+    if state is None:
+        return turn.answer("stale", code="stream.not_found", message="There is no such stream.")
+    if payload["incarnation"] != state["incarnation"]:
+        return turn.answer("stale", code="report.other_incarnation", message="It is about another incarnation.")
+    if payload["epoch"] != state["epoch"]:
+        code = "report.older_epoch" if payload["epoch"] < state["epoch"] else "report.unknown_epoch"
+        return turn.answer("stale", code=code, message=f"Its epoch is {payload['epoch']}, not {state['epoch']}.")
+    row = report_row(turn.item.kind, payload)
+    if state["status"] == DELETED:
+        unchanged = _after_deletion(turn, row, payload)
+    else:
+        cell = REPORTS[row][state["status"]]
+        unchanged = cell.why if isinstance(cell, Nothing) else _JUDGES[row](turn, cell, payload, policy)
+    if unchanged is None:
+        return turn.accept()
+    return turn.answer("without_effect", message=unchanged)
+
+
+def _after_deletion(turn: Turn, row: str, payload: Payload) -> str | None:
+    if row == "deadline-passed: forget":
+        if payload["due_ms"] != turn.present["deadline_ms"]:
+            return _MOVED
+        turn.emit("stream-forgotten", asked=turn.by_input)
+        return None
+    return _fenced(turn, Leads(SAME, "condition-cleared"), payload, Policy()) if row == "fenced" else "It is deleted."
+
+
+_MOVED: Final = "That deadline does not stand (any more)."
+
+
+def _validated(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    desired = turn.present["revision"]["desired"]
+    if payload["revision"] != desired:
+        return f"It is about revision {payload['revision']}; {desired} is desired."
+    data: dict[str, Any] = {"checks": _checks(payload)}
+    passed = cell.transition == "stream-started"
+    if passed:
+        data["partitions"] = payload.get("partitions", {})
+        data["positions"] = payload.get("positions", {})
+    turn.emit(cell.transition, cell.status, asked=turn.by_input, new_epoch=True, **data)
+    return None
+
+
+def _checks(payload: Payload) -> list[dict[str, Any]]:
+    blank = {"code": None, "message": "", "hint": ""}
+    return [
+        {key: check.get(key, blank.get(key)) for key in ("name", "result", *blank)}
+        for check in payload.get("checks", ())
+    ]
+
+
+def _source_listed(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    state, drain = turn.present, turn.present["drain"]
+    awaited = state["status"] == DRAINING and not drain["listed"]
+    if payload["partitions"] == state["partitions"] and not awaited:
+        return "The source is listed so already."
+    turn.emit(cell.transition, asked=turn.by_input, partitions=payload["partitions"])
+    _complete_drain(turn, policy)
+    return None
+
+
+def _partition_drained(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    given = payload["receipt"]
+    keys = ("topic", "partition", "start", "end", "read", "written", "worker")
+    receipt = {**{key: given[key] for key in keys}, "digest": given.get("digest")}
+    standing = turn.present["drain"]["receipts"].get(receipt["topic"], {}).get(str(receipt["partition"]))
+    if standing is not None and standing["end"] >= receipt["end"]:
+        return "The partition has its receipt already."
+    turn.emit(cell.transition, asked=turn.by_input, receipt=receipt)
+    _complete_drain(turn, policy)
+    return None
+
+
+def _complete_drain(turn: Turn, policy: Policy) -> None:
+    """Say PAUSED (or delete) when every partition of the source, as listed in this epoch, has its receipt."""
+    state = turn.present
+    drain = state["drain"]
+    if state["status"] != DRAINING or not drain["listed"]:
+        return
+    for topic, count in state["partitions"].items():
+        receipts = drain["receipts"].get(topic, {})
+        if any(str(partition) not in receipts for partition in range(count)):
+            return
+    done = REPORTS["all partitions drained"][DRAINING]
+    assert isinstance(done, Leads)
+    if drain["then"] == "deleted":
+        delete(turn, turn.by_input, policy, drained=True)
+    else:
+        turn.emit(done.transition, done.status, asked=turn.by_input, unclean=False)
+
+
+def _task_started(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    state, worker = turn.present, payload.get("worker")
+    if worker is None:
+        return "It names no worker."
+    task = state["tasks"].get(worker)
+    if task is not None and (task["revision"], task["epoch"]) == (payload["revision"], state["epoch"]):
+        return "The task is known already."
+    if payload["revision"] > state["revision"]["desired"]:
+        return f"Revision {payload['revision']} is not known here."
+    turn.emit(cell.transition, asked=turn.by_input, worker=worker, revision=payload["revision"])
+    _clear_error(turn, UNASSIGNED_ERROR_ID)
+    _run_again(turn)
+    return None
+
+
+def _task_stopped(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    silent = turn.item.kind == "worker-silent"
+    worker = payload["lost"] if silent else payload.get("worker")
+    if worker not in turn.present["tasks"]:
+        return "That worker has no task of this stream."
+    turn.emit(cell.transition, asked=turn.by_input, worker=worker, silent=silent)
+    _run_again(turn)
+    return None
+
+
+def _run_again(turn: Turn) -> None:
+    """Say RUNNING of a failed stream whose errors went with the tasks that had them."""
+    if turn.present["status"] == FAILED and not turn.present["errors"]:
+        turn.emit("error-cleared", RUNNING, asked=turn.by_input, error_id=None)
+
+
+def _revision_rejected(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    revision = turn.present["revision"]
+    if payload["revision"] != revision["desired"] or payload["revision"] == revision["rejected"]:
+        return f"Revision {payload['revision']} is not awaited."
+    turn.emit(cell.transition, asked=turn.by_input, revision=payload["revision"], checks=_checks(payload))
+    return None
+
+
+def _error_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    blank = {"worker": None, "topic": None, "partition": None, "offset": None, "count": 1, "next_retry_ms": None}
+    given = payload["error"]
+    keys = ("id", "code", "recoverable", "message", "first_seen_ms", "last_seen_ms")
+    error = {**{key: given[key] for key in keys}, **{key: given.get(key, value) for key, value in blank.items()}}
+    stops = cell.transition == "stream-failed-permanently"
+    turn.emit(cell.transition, cell.status, asked=turn.by_input, new_epoch=stops, error=error)
+    return None
+
+
+def _error_cleared(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    return None if _clear_error(turn, payload["error_id"]) else "There is no such error."
+
+
+def _clear_error(turn: Turn, error_id: str) -> bool:
+    """Take one error away; when it was the last one, a failed stream runs again."""
+    state = turn.present
+    if error_id not in state["errors"]:
+        return False
+    last = len(state["errors"]) == 1
+    to_status = RUNNING if last and state["status"] == FAILED else SAME
+    turn.emit("error-cleared", to_status, asked=turn.by_input, error_id=error_id)
+    return True
+
+
+def _positions_checked(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    state = turn.present
+    pending = state["checking"]
+    if pending is None or pending["command_id"] != payload["command_id"]:
+        return "No command waits for this check."
+    asked = Asked.by_pending(pending)
+    if not payload["passed"]:
+        turn.answer(
+            "refused",
+            code=payload.get("code") or "position.lost",
+            message=payload.get("message") or "The positions are not in the log any more.",
+            hint="Recover or resume at positions that the log still holds.",
+            gap=payload.get("gap", 0),
+            asked=asked,
+        )
+        return None
+    positions = payload.get("positions", {})
+    if pending["command"] == "resume":
+        turn.emit(cell.transition, cell.status, asked=asked, new_epoch=True, positions=positions)
+    else:
+        draining = state["failed_from"] == DRAINING
+        turn.emit(
+            cell.transition,
+            DRAINING if draining else cell.status,
+            asked=asked,
+            new_epoch=True,
+            positions=positions,
+            policy=pending["payload"].get("positions", {"policy": "committed"}),
+            deadline_ms=turn.item.at_ms + drain_timeout_ms(turn) if draining else None,
+        )
+    turn.accept(asked)
+    return None
+
+
+def _fenced(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    if "fence_pending" not in turn.present["conditions"]:
+        return "Nothing waits to be fenced."
+    turn.emit(cell.transition, asked=turn.by_input, condition="fence_pending")
+    return None
+
+
+def _condition_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    state, condition = turn.present, payload["condition"]
+    if condition not in REPORTED_CONDITIONS or state["status"] not in CONDITIONS[condition]:
+        return f"{condition} is not reported of a stream that is {state['status']}."
+    if condition in state["conditions"]:
+        return "The condition holds already."
+    turn.emit(cell.transition, asked=turn.by_input, condition=condition, message=payload.get("message", ""))
+    return None
+
+
+def _condition_cleared(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    condition = payload["condition"]
+    if condition not in REPORTED_CONDITIONS:
+        return f"{condition} is not cleared by a report."
+    if condition not in turn.present["conditions"]:
+        return "The condition does not hold."
+    turn.emit(cell.transition, asked=turn.by_input, condition=condition)
+    if condition == "unassigned":
+        _clear_error(turn, UNASSIGNED_ERROR_ID)
+    return None
+
+
+def _validation_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    if payload["due_ms"] != turn.present["deadline_ms"]:
+        return _MOVED
+    check = {
+        "name": "worker",
+        "result": "failed",
+        "code": "worker.none",
+        "message": "No worker validated the stream in time.",
+        "hint": "Start a worker (headgate worker), then start the stream again.",
+    }
+    turn.emit(cell.transition, cell.status, asked=turn.by_input, new_epoch=True, checks=[check])
+    return None
+
+
+def _drain_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    if payload["due_ms"] != turn.present["drain"]["deadline_ms"]:
+        return _MOVED
+    message = "The drain has passed its deadline; it goes on, until it is cancelled or forced."
+    turn.emit(cell.transition, asked=turn.by_input, condition="stalled", message=message)
+    return None
+
+
+def _check_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    pending = turn.present["checking"]
+    if pending is None or (pending["command_id"], pending["deadline_ms"]) != (
+        payload.get("command_id"),
+        payload["due_ms"],
+    ):
+        return _MOVED
+    turn.answer(
+        "refused",
+        code="command.check_timeout",
+        message="No worker checked the positions in time.",
+        hint="See that a worker is alive (headgate worker), then ask again.",
+        asked=Asked.by_pending(pending),
+    )
+    return None
+
+
+def _time_has_come(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    pending = turn.present["scheduled"].get(payload.get("command_id"))
+    if pending is None or pending["not_before_ms"] != payload["due_ms"]:
+        return _MOVED
+    if pending["when_idle"]:
+        turn.emit("scheduled", asked=Asked.by_pending(pending), pending={**pending, "not_before_ms": None})
+        return None
+    carry_out(turn, pending["command"], pending["payload"], Asked.by_pending(pending), policy)
+    return None
+
+
+def _fact_has_come(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    pending = turn.present["scheduled"].get(payload["command_id"])
+    if pending is None or not pending["when_idle"] or pending["not_before_ms"] is not None:
+        return "No command waits for this fact."
+    carry_out(turn, pending["command"], pending["payload"], Asked.by_pending(pending), policy)
+    return None
+
+
+def _unassigned_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    held = turn.present["conditions"].get("unassigned")
+    if held is None or payload["due_ms"] != held["since_ms"] + policy.unassigned_grace_ms:
+        return _MOVED
+    error = {
+        "id": UNASSIGNED_ERROR_ID,
+        "code": "worker.none",
+        "recoverable": True,
+        "message": "No live worker runs the stream.",
+        "worker": None,
+        "topic": None,
+        "partition": None,
+        "offset": None,
+        "first_seen_ms": held["since_ms"],
+        "last_seen_ms": turn.item.at_ms,
+        "count": 1,
+        "next_retry_ms": None,
+    }
+    turn.emit(cell.transition, cell.status, asked=turn.by_input, error=error)
+    return None
+
+
+_JUDGES: Final[Mapping[str, Callable[[Turn, Leads, Payload, Policy], str | None]]] = {
+    "validation-passed": _validated,
+    "validation-failed": _validated,
+    "source-listed": _source_listed,
+    "partition-drained": _partition_drained,
+    "task-started": _task_started,
+    "task-stopped": _task_stopped,
+    "revision-rejected": _revision_rejected,
+    "recoverable error": _error_raised,
+    "unrecoverable error": _error_raised,
+    "error-cleared": _error_cleared,
+    "positions-checked": _positions_checked,
+    "fenced": _fenced,
+    "condition-raised": _condition_raised,
+    "condition-cleared": _condition_cleared,
+    "worker-silent": _task_stopped,
+    "deadline-passed: validation": _validation_overdue,
+    "deadline-passed: drain": _drain_overdue,
+    "deadline-passed: check": _check_overdue,
+    "deadline-passed: not_before": _time_has_come,
+    "deadline-passed: unassigned": _unassigned_overdue,
+    "idle-reached": _fact_has_come,
+}
+"""For each row: the transitions that the report leads to, or why it has no effect."""
