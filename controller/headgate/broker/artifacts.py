@@ -154,6 +154,6 @@ OTHER_WAYS = (
 def missing_sentence(missing: Sequence[Jar], folder: Path, reasons: Sequence[str]) -> str:
     """Say in one sentence what is missing and why it could not be had."""
     names = ", ".join(jar.coordinate for jar in missing[:2]) + (" and others" if len(missing) > 2 else "")
-    why = "; ".join(reasons) or "nothing on this machine can download them"
+    why = "; ".join(reasons) or "neither jgo, which headgate[dev] brings, nor mvn is installed"
     count = "1 jar" if len(missing) == 1 else f"{len(missing)} jars"
     return f"{count} of Kafka {KAFKA_VERSION} ({names}) are not in {folder} and could not be downloaded ({why})."

@@ -92,7 +92,7 @@ class ChosenBroker:
             )
         aside = f"; {SERVERS_VARIABLE} is set and not used" if wanted and servers else ""
         if wanted == "container":
-            self._take_container(f"{KIND_VARIABLE} asks for it{aside}", None)
+            self._take_container(f"{KIND_VARIABLE} asks for it{aside}")
         elif wanted == "embedded":
             self._take_embedded(f"{KIND_VARIABLE} asks for it{aside}")
         elif servers:
@@ -121,20 +121,24 @@ class ChosenBroker:
         reason = self.offers.container_why_not(self.progress)
         if reason is None:
             try:
-                return self._take_container("a Docker engine answers and has the image", "")
+                self._start("container", self._container(), "a Docker engine answers and has the image")
+                return
             except EnvironmentProblem as problem:
                 # The engine may refuse for reasons that only starting shows; the other way is still open, and said.
                 reason = "the container did not become ready"
                 self.progress.say(problem.message)
         self._take_embedded(reason)
 
-    def _take_container(self, because: str, checked: str | None) -> None:
-        if checked is None and (reason := self.offers.container_why_not(self.progress)):
+    def _take_container(self, because: str) -> None:
+        if reason := self.offers.container_why_not(self.progress):
             raise NoBroker(
                 f"{KIND_VARIABLE} asks for a container, and {reason}.",
                 hint=f"Start a Docker engine that has or can pull apache/kafka:{KAFKA_VERSION}, or unset the variable.",
             )
-        self._start("container", self.offers.container(self.properties), because)
+        self._start("container", self._container(), because)
+
+    def _container(self) -> FaultyBroker:
+        return self.offers.container(self.properties)
 
     def _take_embedded(self, because: str) -> None:
         self._start("embedded", self.offers.embedded(self.properties, self.progress), because)
@@ -186,16 +190,6 @@ def _container_why_not(progress: Progress) -> str | None:
 
 
 def _container(properties: Mapping[str, str]) -> FaultyBroker:
-    from docker.errors import DockerException
     from headgate.broker.container import KafkaContainer
 
-    class _Told(KafkaContainer):
-        """Docker's refusals as errors of ours."""
-
-        def start(self) -> Self:
-            try:
-                return super().start()
-            except DockerException as problem:
-                raise NoBroker(f"The Docker engine refused to run {self.image}: {problem}.") from problem
-
-    return _Told(properties=properties)
+    return KafkaContainer(properties=properties)

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-import docker
-from docker.errors import APIError, DockerException, NotFound
+import docker  # type: ignore[import-untyped]
+from docker.errors import APIError, DockerException, NotFound  # type: ignore[import-untyped]
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from headgate.broker import ports
 from headgate.broker.artifacts import KAFKA_VERSION
-from headgate.broker.errors import BrokerNotReady, BrokerNotRunning
+from headgate.broker.errors import BrokerNotReady, BrokerNotRunning, NoBroker
 from headgate.broker.node import DEFAULT_HEAP_MB, NodeSettings
 from headgate.broker.owner import is_alive, token
 from headgate.broker.properties import SINGLE_NODE, environment_name
@@ -43,7 +43,7 @@ _BROKER_PORT, _CONTROLLER_PORT = 9093, 9094
 class KafkaContainer(DockerContainer):
     """A single-node Kafka of `image`, ready when started. The same verbs as `EmbeddedBroker`.
 
-    Raises `BrokerNotReady` with the tail of its log, and docker's own errors where the engine refuses.
+    Raises `BrokerNotReady` with the tail of its log, and `NoBroker` where the engine refuses.
     """
 
     def __init__(
@@ -72,7 +72,19 @@ class KafkaContainer(DockerContainer):
         return f"a container of {self.image}, listening on {self.bootstrap_servers}"
 
     def start(self) -> Self:
-        remove_leftovers()
+        try:
+            remove_leftovers()
+            self._launch()
+        except DockerException as problem:
+            raise NoBroker(f"The Docker engine refused to run {self.image}: {problem}.") from problem
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _launch(self) -> None:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             self._configure_for(self._settings.port or ports.free_port())
             try:
@@ -85,12 +97,6 @@ class KafkaContainer(DockerContainer):
                     self._container = None
                 if not lost_port or self._settings.port or attempt == _PORT_ATTEMPTS:
                     raise
-        try:
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-        return self
 
     def stop(self, force: bool = True, delete_volume: bool = True) -> None:
         super().stop(force=force, delete_volume=delete_volume)
@@ -220,5 +226,3 @@ class Engine:
         finally:
             client.close()
         return None if self.has_image(image) else f"the image {image} cannot be pulled"
-
-

@@ -94,14 +94,16 @@ class Jgo:
         guard = threading.Lock()
 
         def fetch_one(jar: Wanted) -> None:
+            # A machine without a network would otherwise run into one timeout after the other.
+            if failures:
+                return
             if failure := self._fetch_one(jar, staging, progress, deadline):
                 with guard:
                     failures.append(failure)
 
         with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="headgate-download") as pool:
-            for jar in jars:
-                # A machine without a network would otherwise run into one timeout after the other.
-                pool.submit(lambda jar=jar: None if failures else fetch_one(jar))
+            for outcome in [pool.submit(fetch_one, jar) for jar in jars]:
+                outcome.result()
         return failures[0] if failures else None
 
     def _fetch_one(self, jar: Wanted, staging: Path, progress: Progress, deadline: float) -> str | None:
@@ -172,7 +174,7 @@ class Maven:
     def __init__(self, executable: Path) -> None:
         self._executable = executable
 
-    def fetch(self, jars: Sequence[Wanted], staging: Path, progress: Progress) -> str | None:
+    def fetch(self, jars: Sequence[Wanted], staging: Path, progress: Progress) -> str | None:  # noqa: ARG002
         with tempfile.TemporaryDirectory(dir=staging) as scratch:
             pom = Path(scratch) / "pom.xml"
             pom.write_text(_pom([jar.coordinate for jar in jars]), encoding="utf-8")

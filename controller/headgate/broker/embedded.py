@@ -97,6 +97,11 @@ class EmbeddedBroker:
         return f"Kafka on Java {java.version} {java.origin}, listening on {self.bootstrap_servers}"
 
     @property
+    def java_version(self) -> int:
+        """The feature version of the Java that runs it, 17 or more."""
+        return self._known.java.version
+
+    @property
     def pid(self) -> int | None:
         """The Java process while it runs, else None."""
         return self._java_pid if self.running else None

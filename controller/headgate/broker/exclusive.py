@@ -62,6 +62,23 @@ class ExclusiveFile:
         self._fd = fd
         return True
 
+    def is_held(self) -> bool:
+        """Whether anybody holds it (we too). Looking disturbs a starter for an instant at most, never a holder."""
+        if self._fd is not None:
+            return True
+        try:
+            fd = os.open(self.path, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            # Lookers share, so only a holder is in the way.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def release(self) -> None:
         """Close our descriptor. The lock goes with it unless a child has inherited it."""
         if self._fd is not None:

@@ -55,5 +55,5 @@ def _folder(
         return Path.home().joinpath(*mac) / "headgate"
     xdg = environ.get(xdg_variable, "")
     # The XDG specification: a relative path is invalid and is to be ignored.
-    base = Path(xdg) if os.path.isabs(xdg) else Path.home().joinpath(*xdg_default)
+    base = Path(xdg) if Path(xdg).is_absolute() else Path.home().joinpath(*xdg_default)
     return base / "headgate"

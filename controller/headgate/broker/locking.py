@@ -31,9 +31,7 @@ def resolve(repository: Path) -> str:
     from jgo.maven import MavenContext, PythonResolver
 
     repositories = dict(GlobalSettings.load().repositories) or None
-    context = MavenContext(
-        resolver=PythonResolver(), repo_cache=repository, remote_repos=repositories, timeout=30
-    )
+    context = MavenContext(resolver=PythonResolver(), repo_cache=repository, remote_repos=repositories, timeout=30)
     return _HEADER + "".join(sorted((_row(found) for found in _closure(context)), key=lambda row: row.split()[2]))
 
 

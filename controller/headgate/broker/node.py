@@ -21,6 +21,7 @@ from headgate.broker import ports
 from headgate.broker.artifacts import ensure_jars
 from headgate.broker.errors import BrokerNotReady, BrokerRefused, PortUnavailable
 from headgate.broker.java import Java, find_java
+from headgate.broker.logfile import tail
 from headgate.broker.progress import Progress
 from headgate.broker.properties import NODE_OWNED, SINGLE_NODE, log4j_text, properties_text
 
@@ -186,14 +187,3 @@ def refuse_platform() -> None:
             f"The embedded broker runs on Linux and macOS, not on {sys.platform}.",
             hint="Use a Docker engine, or set HEADGATE_BOOTSTRAP_SERVERS to a Kafka that runs already.",
         )
-
-
-def tail(path: Path, lines: int, *, at_most_bytes: int = 65_536) -> str:
-    """Return the last `lines` lines of a text file, out of its last `at_most_bytes`; empty when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - at_most_bytes))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])

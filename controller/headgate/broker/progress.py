@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich import progress as rich_progress
 from rich.console import Console
@@ -20,10 +20,9 @@ class Progress:
     def say(self, sentence: str) -> None:
         """Tell the person one sentence."""
 
-    @contextmanager
-    def downloading(self, count: int, size: int) -> Iterator[None]:
+    def downloading(self, count: int, size: int) -> AbstractContextManager[None]:  # noqa: ARG002 - nothing is shown
         """Show a download of `count` files with `size` bytes in all for the length of the block."""
-        yield
+        return nullcontext()
 
     def advance(self, count: int) -> None:
         """`count` more bytes have come; negative when a file has to be fetched again."""
@@ -37,7 +36,8 @@ class PlainProgress(Progress):
         self._size = self._done = self._tenths = 0
 
     def say(self, sentence: str) -> None:
-        print(sentence, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
     @contextmanager
     def downloading(self, count: int, size: int) -> Iterator[None]:

@@ -25,9 +25,7 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 
-def wait_ready(
-    bootstrap_servers: str, *, timeout_s: float, ended: Callable[[], str | None] = lambda: None
-) -> None:
+def wait_ready(bootstrap_servers: str, *, timeout_s: float, ended: Callable[[], str | None] = lambda: None) -> None:
     """Return when the broker has committed a transaction and answered for a group, within `timeout_s`.
 
     `ended` says why waiting is in vain, or None while the broker lives. Raises `BrokerNotReady`.
@@ -48,9 +46,7 @@ def answers(bootstrap_servers: str, *, timeout_s: float) -> str | None:
     return None
 
 
-def _retried(
-    what: str, deadline: float, ended: Callable[[], str | None], attempt: Callable[[float], None]
-) -> None:
+def _retried(what: str, deadline: float, ended: Callable[[], str | None], attempt: Callable[[float], None]) -> None:
     from confluent_kafka import KafkaException
 
     while True:

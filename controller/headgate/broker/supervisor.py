@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _LOOK_EVERY_S = 1.0
 _PR_SET_PDEATHSIG = 1
@@ -65,14 +66,14 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self._stop())
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        with open(console, "ab", buffering=0) as log:
+        with Path(console).open("ab", buffering=0) as log:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=inherited,
-                preexec_fn=_death_signal(),
+                preexec_fn=_death_signal(),  # noqa: PLW1509 - this process has one thread
             )
         self._say(f"started {self._child.pid}")
         while self._child.poll() is None:
@@ -140,6 +141,7 @@ class Supervisor:
 
 
 def main(arguments: list[str]) -> int:
+    """Run the supervisor with the arguments of the module's description; return the command's exit status."""
     owner_pid, stop_timeout_s, folder, console, inherited = arguments[:5]
     descriptors = tuple(int(fd) for fd in inherited.split(",") if fd)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
