@@ -1,15 +1,15 @@
 """The transactional session: the one place that knows what may follow a transaction that did not end cleanly.
 
-librdkafka speaks version 1 of Kafka's transaction protocol (no KIP-890) and retries a timed-out EndTxn by itself, so a
-late EndTxn can end a *later* transaction of the same producer. Hence one rule, held here for projector and worker alike:
-after anything but a clean commit the producers are dropped, new ones with the same ids are initialised (which fences the
-old ones and ends what they left open), and the owner rewinds to the committed positions. Nothing is ever aborted and
-carried on.
+librdkafka speaks version 1 of Kafka's transaction protocol (no KIP-890) and retries a timed-out EndTxn by itself, so
+a late EndTxn can end a *later* transaction of the same producer. Hence one rule, held here for projector and worker
+alike: after anything but a clean commit the producers are dropped, new ones with the same ids are initialised (which
+fences the old ones and ends what they left open), and the owner rewinds to the committed positions. Nothing is ever
+aborted and carried on.
 
 With `alternate`, two producers take turns: transaction N+1 begins on the other one, after N's commit has returned, so
-nobody waits for the markers of the last transaction (3–4 ms instead of 5–12 ms back to back). The order stays, since a
-commit that has returned will take effect, and the group coordinator keeps the later position whichever marker comes first.
-Both are initialised on take-over and dropped together on any doubt.
+nobody waits for the markers of the last transaction (3–4 ms instead of 5–12 ms back to back). The order stays, since
+a commit that has returned will take effect, and the group coordinator keeps the later position whichever marker comes
+first. Both are initialised on take-over and dropped together on any doubt.
 
 One thread owns a session.
 """
@@ -89,7 +89,7 @@ class TransactionalSession:
         self.phase = "ready"
 
     def abandon(self) -> None:
-        """Give up the open transaction, if any: the producers are dropped, and open() must follow before the next one."""
+        """Give up the open transaction, if any: the producers are dropped, and open() must follow."""
         if self.phase == "open":
             self._drop("broken")
 

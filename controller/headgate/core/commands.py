@@ -202,7 +202,7 @@ def _draining(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
 
 def drain_timeout_ms(turn: Turn) -> int:
     """Return how long a drain of this stream may take before it counts as stalled."""
-    return round(turn.present["config"]["drain_timeout_s"] * 1_000)
+    return round(float(turn.present["config"]["drain_timeout_s"]) * 1_000)
 
 
 def _force_paused(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:

@@ -11,7 +11,7 @@ DeadlineKind = Literal["validation", "drain", "check", "not_before", "unassigned
 
 
 class Deadline(NamedTuple):
-    """One moment (epoch milliseconds) that a stream waits for; `command_id` names the command that waits, if one does."""
+    """One moment (epoch milliseconds) that a stream waits for, with the id of the command that waits, if one does."""
 
     due_ms: int
     kind: DeadlineKind
@@ -29,9 +29,11 @@ def deadlines(state: Mapping[str, Any], policy: Policy = DEFAULT_POLICY) -> tupl
         found.append(Deadline(drain["deadline_ms"], "drain"))
     if checking is not None:
         found.append(Deadline(checking["deadline_ms"], "check", checking["command_id"]))
-    for pending in state["scheduled"].values():
-        if pending["not_before_ms"] is not None:
-            found.append(Deadline(pending["not_before_ms"], "not_before", pending["command_id"]))
+    found += (
+        Deadline(pending["not_before_ms"], "not_before", pending["command_id"])
+        for pending in state["scheduled"].values()
+        if pending["not_before_ms"] is not None
+    )
     unassigned = state["conditions"].get("unassigned")
     if unassigned is not None and status == "RUNNING":
         found.append(Deadline(unassigned["since_ms"] + policy.unassigned_grace_ms, "unassigned"))

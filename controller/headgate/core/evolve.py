@@ -39,9 +39,7 @@ def evolve(state: State | None, record: HistoryRecord) -> State | None:
         return state
     if record.kind == "stream-created":
         state = _created(state, payload)
-    elif state is None:
-        return None
-    elif record.kind == "stream-forgotten":
+    elif state is None or record.kind == "stream-forgotten":
         return None
     else:
         changed = _moved(state, payload)

@@ -78,8 +78,8 @@ def _row(hints: Mapping[str, str], **accepted: Cell) -> Row:
     """Complete a row: the accepted cells as given, every other one refused with its hint."""
     cells: dict[str, Cell] = {ABSENT: accepted.pop("ABSENT", _GONE)}
     for status in STATUSES:
-        cells[status] = accepted.pop(status, None) or Refused(_code(status), hints[status])
-    assert not accepted, f"unknown statuses: {sorted(accepted)}"
+        cells[status] = accepted.get(status, Refused(_code(status), hints[status]))
+    assert accepted.keys() <= cells.keys(), f"unknown statuses: {sorted(accepted)}"
     return cells
 
 

@@ -136,7 +136,7 @@ class StreamResumed(Transition):
 
 
 class StreamRecovered(Transition):
-    """A permanently failed stream runs (or drains, until `deadline_ms`) again, from `positions`, which `policy` meant."""
+    """A permanently failed stream runs again (or drains, until `deadline_ms`), from what `policy` meant."""
 
     kind: Literal["stream-recovered"] = "stream-recovered"
     positions: Positions
