@@ -1,1 +1,1 @@
-"""Ports: what the shells need of the world, as Protocols. One per caller's need; the adapters come in through bootstrap."""
+"""Ports: what the shells need of the world, as Protocols, one per caller's need."""

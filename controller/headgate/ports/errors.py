@@ -35,9 +35,21 @@ class TransactionInDoubt(LogError):
 
 
 class ProducerFenced(TransactionInDoubt):
-    """Another producer has initialised the same transactional id. No proof of a rival: check ownership, then rebuild."""
+    """Another producer has initialised the same transactional id.
+
+    That is no proof of a rival: check who owns the partition, then rebuild.
+    """
 
     code = "log.producer_fenced"
+
+
+class StaleMember(LogError):
+    """A commit came from a member that the group has replaced, so it was refused: the partitions are another's now.
+
+    Nobody's fault, and it settles itself: the listener hears `lost` or `revoked`, then perhaps `assigned` anew.
+    """
+
+    code = "log.stale_member"
 
 
 class PositionLost(LogError):

@@ -1,9 +1,9 @@
 """The log as the shells see it: consumers, producers, transactions and topics of a Kafka, or of its in-memory twin.
 
-The shapes are Kafka's own, and records are confluent-kafka's messages themselves (`Record`), so nothing is wrapped in the
-hot path. Rebalances arrive through one listener, during `poll`, on the thread that owns the consumer; ends of partitions
-and errors are return values and exceptions, never callbacks. All calls are bounded in time. A consumer or producer has
-one owning thread and nothing else calls it.
+The shapes are Kafka's own, and records are confluent-kafka's messages themselves (`Record`), so nothing is wrapped in
+the hot path. Rebalances arrive through one listener, during `poll`, on the thread that owns the consumer; ends of
+partitions and errors are return values and exceptions, never callbacks. All calls are bounded in time. A consumer or
+producer has one owning thread and nothing else calls it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TopicPartition(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A committed position (the next offset to read) and the text that was committed beside it (at most 4,096 bytes)."""
+    """A committed position (the next offset to read), and the text committed beside it (at most 4,096 bytes)."""
 
     position: int
     metadata: str = ""
@@ -56,7 +56,7 @@ class RebalanceListener(Protocol):
     """Told of changes of a group consumer's partitions, inside `poll`, `subscribe` or `close`, on the owning thread."""
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take partitions on (only the new ones). Return positions to start at; the others start at the committed one."""
+        """Take on partitions (only the new ones). Return positions to start at; the others start at the committed."""
         ...
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -101,7 +101,10 @@ class LogConsumer(Protocol):
         ...
 
     def commit(self, positions: Mapping[TopicPartition, Committed], timeout_s: float) -> None:
-        """Commit outside a transaction, fenced by the group's generation. Raises LogError when it was not accepted."""
+        """Commit outside a transaction, fenced by the group's generation.
+
+        Raises StaleMember when the group has replaced this member, another LogError when it was not accepted.
+        """
         ...
 
     def range(self, partition: TopicPartition, timeout_s: float) -> Range:

@@ -1,1 +1,1 @@
-"""memory"""
+"""A small Kafka in memory, for tests and simulations."""

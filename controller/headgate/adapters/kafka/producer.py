@@ -1,0 +1,229 @@
+"""Producers of the real Kafka: the plain idempotent one, and the raw calls of a transactional one.
+
+Both wait, bounded, while librdkafka's queue is full. A transactional producer has no delivery callbacks, since a commit
+says whether everything was delivered; and it is dropped, never closed, because what it has queued belongs to a
+transaction that is over. One thread owns a producer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as Place
+
+from headgate.adapters.kafka.bounded import throw_away
+from headgate.adapters.kafka.errors import kafka_error, translate, translate_in_transaction
+from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
+from headgate.ports.errors import LogError, LogFatal, LogUnavailable, TransactionInDoubt
+from headgate.ports.log import Committed, DeliveryCallback, HeaderList, TopicPartition
+
+QUEUE_FULL_TIMEOUT_S: Final = 30.0
+"""How long a record waits for room in the queue of a producer."""
+
+_REFUSED: Final = (KafkaException, RuntimeError, ValueError, TypeError)
+_MAX_FAILURES: Final = 1
+
+
+class KafkaProducer:
+    """Implements `LogProducer`."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._held = [make_client(config)]
+        self._failed: list[LogError] = []
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: HeaderList | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        on_delivery: DeliveryCallback | None = None,
+    ) -> None:
+        """Queue one record."""
+        more = _placement(headers, partition, timestamp_ms)
+        more["on_delivery"] = self._delivered if on_delivery is None else self._reporting(on_delivery)
+        try:
+            enqueue(self._client, topic, value, key, more)
+        except _REFUSED as error:
+            raise translate(error, f"producing to {topic}") from error
+
+    def poll(self) -> None:
+        """Serve delivery callbacks that are due."""
+        self._client.poll(0)
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait for all acknowledgements; raises the first error of a delivery since the last flush."""
+        left = self._client.flush(timeout_s)
+        failed, self._failed = self._failed, []
+        if failed:
+            raise failed[0]
+        if left:
+            raise LogUnavailable(
+                f"{left} records were not acknowledged within {timeout_s:g} s.",
+                hint="Check that the brokers run and can be reached; the records are sent on.",
+            )
+
+    def close(self) -> None:
+        """Send what is queued, bounded, and stop. Raises LogUnavailable when records were left."""
+        try:
+            self.flush(CLOSE_TIMEOUT_S)
+        finally:
+            throw_away(self._held)
+
+    @property
+    def _client(self) -> Producer:
+        return held_client(self._held)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and len(self._failed) < _MAX_FAILURES:
+            self._failed.append(translate(error, f"delivering to {message.topic()}"))
+
+    def _reporting(self, tell: DeliveryCallback) -> Callable[[KafkaError | None, Message], None]:
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._delivered(error, message)
+            tell(None if error is None else translate(error, f"delivering to {message.topic()}"), message)
+
+        return delivered
+
+
+class KafkaTransactionalProducer:
+    """Implements `TransactionalProducer`: Kafka's calls, each bounded, with anything but success an exception."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._held = [make_client(config)]
+
+    def init(self, timeout_s: float) -> None:
+        """Fence earlier producers of this id and end what they left open."""
+        doing = "initialising transactions"
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                self._client.init_transactions(max(0.001, deadline - time.monotonic()))
+            except _REFUSED as error:
+                kafka = kafka_error(error)
+                if kafka is not None and kafka.retriable() and time.monotonic() < deadline:
+                    continue
+                raise translate(error, doing) from error
+            else:
+                return
+
+    def begin(self) -> None:
+        """Begin a transaction; nothing is sent yet."""
+        try:
+            self._client.poll(0)  # what the library wants to say is said here, since nothing else polls
+            self._client.begin_transaction()
+        except _REFUSED as error:
+            raise translate_in_transaction(error, "beginning a transaction") from error
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: HeaderList | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Queue one record in the open transaction."""
+        try:
+            enqueue(self._client, topic, value, key, _placement(headers, partition, timestamp_ms))
+        except LogUnavailable as error:
+            raise TransactionInDoubt(error.message, hint=error.hint) from error
+        except _REFUSED as error:
+            raise translate_in_transaction(error, f"producing to {topic}") from error
+
+    def send_offsets(
+        self, positions: Mapping[TopicPartition, Committed], group_metadata: Any, timeout_s: float
+    ) -> None:
+        """Add positions to the transaction, fenced by the group's generation."""
+        places = [
+            Place(each.topic, each.partition, wanted.position, wanted.metadata or None)
+            for each, wanted in positions.items()
+        ]
+        self._until_done(
+            "adding positions to a transaction",
+            timeout_s,
+            lambda left_s: self._client.send_offsets_to_transaction(places, group_metadata, left_s),
+        )
+
+    def commit(self, timeout_s: float) -> None:
+        """Send what is queued and commit."""
+        self._until_done("committing a transaction", timeout_s, self._client.commit_transaction)
+
+    def drop(self) -> None:
+        """Let go of the client at once."""
+        if self._held:
+            throw_away(self._held)
+
+    @property
+    def _client(self) -> Producer:
+        return held_client(self._held)
+
+    def _until_done(self, doing: str, timeout_s: float, call: Callable[[float], object]) -> None:
+        """Make a call again while the library says that the same call may be made again, until the bound."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                call(max(0.001, deadline - time.monotonic()))
+            except _REFUSED as error:
+                kafka = kafka_error(error)
+                if kafka is not None and kafka.retriable() and time.monotonic() < deadline:
+                    continue
+                raise translate_in_transaction(error, doing) from error
+            else:
+                return
+
+
+def make_client(config: Mapping[str, Any]) -> Producer:
+    """Return the library's producer. Raises LogError when a setting is wrong."""
+    try:
+        return Producer({**config, "error_cb": _log_error})
+    except (KafkaException, ValueError, TypeError) as error:
+        raise translate(error, "making a producer") from error
+
+
+def held_client(held: list[Producer]) -> Producer:
+    """Return the one client in `held`. Raises LogFatal when it was let go."""
+    if not held:
+        raise LogFatal("This producer was closed.", hint="Build a new one.")
+    return held[0]
+
+
+def enqueue(client: Producer, topic: str, value: bytes | None, key: bytes | None, more: dict[str, Any]) -> None:
+    """Queue one record, waiting while the queue is full. Raises LogUnavailable when that lasts too long."""
+    try:
+        client.produce(topic, value, key, **more)
+    except BufferError:
+        deadline = time.monotonic() + QUEUE_FULL_TIMEOUT_S
+        while True:
+            client.poll(0.05)
+            try:
+                client.produce(topic, value, key, **more)
+            except BufferError as error:
+                if time.monotonic() > deadline:
+                    raise LogUnavailable(
+                        f"The queue to {topic} stayed full for {QUEUE_FULL_TIMEOUT_S:g} s.",
+                        hint="Check that the brokers run and can be reached.",
+                    ) from error
+            else:
+                return
+
+
+def _placement(headers: HeaderList | None, partition: int | None, timestamp_ms: int | None) -> dict[str, Any]:
+    more: dict[str, Any] = {}
+    if headers is not None:
+        more["headers"] = headers if isinstance(headers, list) else list(headers)
+    if partition is not None:
+        more["partition"] = partition
+    if timestamp_ms is not None:
+        more["timestamp"] = timestamp_ms
+    return more
+
+
+def _log_error(error: KafkaError) -> None:
+    logger.info("producer: %s", error)
