@@ -83,7 +83,7 @@ def _continued(started_epoch: int, position: int, text: str) -> Account | None:
     try:
         found = json.loads(text)
         epoch, start, read, written = found["e"], found["s"], found["r"], found["w"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if not all(isinstance(number, int) and number >= 0 for number in (epoch, start, read, written)):
         return None

@@ -1,1 +1,23 @@
-"""destinations"""
+"""Destinations, found by the `kind` in a stream's definition; the entry point `headgate.destinations` adds others."""
+
+from __future__ import annotations
+
+from headgate.ports.connectors import Kinds
+from headgate.ports.destination import DestinationKind
+
+
+def installed_destinations() -> Kinds[DestinationKind]:
+    """Return the destinations of this worker. Each is imported when a stream first names it."""
+    return Kinds("destination", "headgate.destinations", {"kafka": _kafka, "discard": _discard})
+
+
+def _kafka() -> DestinationKind:
+    from headgate.destinations.kafka import KafkaDestination
+
+    return KafkaDestination()
+
+
+def _discard() -> DestinationKind:
+    from headgate.destinations.discard import Discard
+
+    return Discard()

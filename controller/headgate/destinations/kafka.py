@@ -1,0 +1,213 @@
+"""The Kafka destination, on the stream's own cluster.
+
+Exactly once: records and the source's positions in one transaction, through the session that knows what may follow a
+transaction that did not end cleanly. At least once: an idempotent producer, flushed before the positions are committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from headgate.ports.connectors import ConnectorContext, Delivery
+from headgate.ports.destination import Destination, Output, PositionsIn
+from headgate.ports.errors import LogError
+from headgate.ports.log import Committed, LogProducer, TopicPartition, TransactionalProducer
+from headgate.session import TransactionalSession
+from headgate_events.records import Record
+from headgate_events.schema.common import Check, TopicName
+
+REQUEST_S: Final = 10.0
+FLUSH_S: Final = 30.0
+LINGER_MS: Final = 5
+TRANSACTION_TIMEOUT_MS: Final = 30_000
+ALTERNATE_BELOW_MS: Final = 50
+"""Commit intervals shorter than this take two producers in turn: what one would wait for its markers counts there."""
+
+
+class KafkaDestinationSettings(BaseModel):
+    """Settings of `destination: {kind: kafka}`.
+
+    `partition: key` lets the record's key decide (murmur2, as Java clients do), `source` keeps the source's partition
+    number. `headers: drop` leaves headers out. A partition that a transform names counts before both.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    topic: TopicName
+    partition: Literal["key", "source"] = "key"
+    headers: Literal["keep", "drop"] = "keep"
+
+
+def _forward(produce: Any, topic: str, records: Sequence[Record], settings: KafkaDestinationSettings) -> None:
+    """Produce records as they are. The hot path: one call a record, and nothing that a setting did not ask for.
+
+    `produce` is the port's: (topic, value, key, headers, partition, timestamp_ms).
+    """
+    keep = settings.headers == "keep"
+    if settings.partition == "source":
+        for record in records:
+            headers = record.headers() if keep else None
+            produce(topic, record.value(), record.key(), headers, record.partition(), record.timestamp()[1])
+    elif keep:
+        for record in records:
+            produce(topic, record.value(), record.key(), record.headers(), None, record.timestamp()[1])
+    else:
+        for record in records:
+            produce(topic, record.value(), record.key(), None, None, record.timestamp()[1])
+
+
+def _write(produce: Any, topic: str, outputs: Sequence[Output], settings: KafkaDestinationSettings) -> None:
+    keep = settings.headers == "keep"
+    by_source = settings.partition == "source"
+    for value, key, headers, partition, timestamp_ms, origin in outputs:
+        to = origin.partition() if partition is None and by_source else partition
+        produce(topic, value, key, headers if keep else None, to, timestamp_ms)
+
+
+class TransactionalDestination:
+    """Records and the source's positions in one transaction. A transaction begins with its first record."""
+
+    positions_in: PositionsIn = "source_transaction"
+
+    def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._session = TransactionalSession(
+            context.log,
+            context.transactional_id,
+            alternate=context.commit_interval_ms < ALTERNATE_BELOW_MS,
+            linger_ms=LINGER_MS,
+            timeout_ms=TRANSACTION_TIMEOUT_MS + 2 * context.commit_interval_ms,
+        )
+        self._open: TransactionalProducer | None = None
+        self.transactional_ids = self._session.transactional_ids
+
+    def open(self) -> None:
+        """Initialise the producers, which ends what an earlier holder of the ids left open."""
+        self._open = None
+        self._session.open()
+
+    def forward(self, records: Sequence[Record]) -> None:
+        """Produce records unchanged in the open transaction."""
+        producer = self._producer()
+        try:
+            _forward(producer.produce, self._settings.topic, records, self._settings)
+        except LogError:
+            self._session.doubt()
+            raise
+
+    def write(self, outputs: Sequence[Output]) -> None:
+        """Produce outputs in the open transaction."""
+        if not outputs:
+            return
+        producer = self._producer()
+        try:
+            _write(producer.produce, self._settings.topic, outputs, self._settings)
+        except LogError:
+            self._session.doubt()
+            raise
+
+    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """Return nothing: the positions are the source's."""
+        return {}
+
+    def commit(self, positions: Mapping[TopicPartition, Committed], proof: Any) -> None:
+        """Commit the transaction with the positions."""
+        self._producer()
+        self._open = None
+        self._session.commit(positions, proof)
+
+    def close(self) -> None:
+        """Drop the producers; an open transaction is left to the next holder of the ids, or to its timeout."""
+        self._open = None
+        self._session.close()
+
+    def _producer(self) -> TransactionalProducer:
+        if self._open is None:
+            self._open = self._session.begin()
+        return self._open
+
+
+class FlushingDestination:
+    """Records by an idempotent producer, flushed at each commit; the task commits the positions afterwards."""
+
+    positions_in: PositionsIn = "source"
+    transactional_ids: tuple[str, ...] = ()
+
+    def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
+        self._settings = settings
+        self._log = context.log
+        self._producer: LogProducer | None = None
+
+    def open(self) -> None:
+        """Make a new producer: what the old one still held is given up, and read again."""
+        self.close()
+        self._producer = self._log.producer(linger_ms=LINGER_MS)
+
+    def forward(self, records: Sequence[Record]) -> None:
+        """Queue records unchanged."""
+        producer = self._ready()
+        _forward(producer.produce, self._settings.topic, records, self._settings)
+        producer.poll()
+
+    def write(self, outputs: Sequence[Output]) -> None:
+        """Queue outputs."""
+        producer = self._ready()
+        _write(producer.produce, self._settings.topic, outputs, self._settings)
+        producer.poll()
+
+    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """Return nothing: the positions are the source's."""
+        return {}
+
+    def commit(self, positions: Mapping[TopicPartition, Committed], proof: Any) -> None:
+        """Wait until all is acknowledged."""
+        self._ready().flush(FLUSH_S)
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+    def _ready(self) -> LogProducer:
+        assert self._producer is not None, "a destination is opened before it is written to"
+        return self._producer
+
+
+class KafkaDestination:
+    """The kind `kafka`."""
+
+    name: Final = "kafka"
+    settings: Final = KafkaDestinationSettings
+    promises: Sequence[Delivery] = ("exactly_once", "at_least_once")
+
+    def check(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> Sequence[Check]:
+        """Look whether the topic exists. A topic is never created by a stream: its partitions are somebody's decision."""
+        try:
+            count = context.log.partitions(settings.topic, REQUEST_S)
+        except LogError as error:
+            return [
+                Check(
+                    name="destination", result="failed", code=error.code, message=error.message, hint=error.hint or ""
+                )
+            ]
+        if count is None:
+            return [
+                Check(
+                    name="destination",
+                    result="failed",
+                    code="destination.topic_missing",
+                    message=f"The topic {settings.topic} does not exist.",
+                    hint="Create it, or correct its name.",
+                )
+            ]
+        return [Check(name="destination", result="passed", message=f"topic {settings.topic} has {count} partition(s)")]
+
+    def destination(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> Destination:
+        """Make the destination for the stream's delivery, not open yet."""
+        if context.delivery == "exactly_once":
+            return TransactionalDestination(settings, context)
+        return FlushingDestination(settings, context)

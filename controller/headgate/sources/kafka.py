@@ -1,0 +1,139 @@
+"""The Kafka source: the partitions of one topic, shared among the members of the stream's consumer group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from headgate.ports.connectors import ConnectorContext
+from headgate.ports.errors import TopicMissing
+from headgate.ports.log import Batch, Committed, LogConsumer, Range, RebalanceListener, TopicPartition
+from headgate.ports.source import SourceCatalogue, SourceReader
+from headgate_events.schema.common import TopicName
+
+REQUEST_S: Final = 10.0
+COMMITTED_S: Final = 30.0
+"""Longer than a request, because committed positions wait for the transactions that hold them."""
+QUEUED_KBYTES: Final = 16_384
+"""What a task's reader buffers at most: several commit intervals of a fast stream, and a bound on memory."""
+
+
+class KafkaSourceSettings(BaseModel):
+    """Settings of `source: {kind: kafka}`: the topic, and whether records of open or aborted transactions are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    topic: TopicName
+    isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+
+
+class KafkaReader:
+    """A member of the stream's group."""
+
+    def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
+        self._topic = settings.topic
+        self._consumer: LogConsumer = context.log.consumer(
+            group=context.group,
+            isolation=settings.isolation,
+            ends=True,
+            session_timeout_ms=context.session_timeout_ms,
+            queued_kbytes=QUEUED_KBYTES,
+        )
+
+    def open(self, listener: RebalanceListener) -> None:
+        """Subscribe to the topic."""
+        self._consumer.subscribe([self._topic], listener)
+
+    def read(self, max_records: int, timeout_s: float) -> Batch:
+        """Return the next batch."""
+        return self._consumer.poll(max_records, timeout_s)
+
+    def hold(self, partitions: Iterable[TopicPartition]) -> None:
+        """Pause partitions in the client."""
+        self._consumer.pause(partitions)
+
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Resume partitions in the client."""
+        self._consumer.resume(partitions)
+
+    def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on at these positions."""
+        self._consumer.seek(positions)
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """Return the group's committed positions."""
+        return self._consumer.committed(partitions, COMMITTED_S)
+
+    def commit(self, positions: Mapping[TopicPartition, Committed]) -> None:
+        """Commit outside a transaction."""
+        self._consumer.commit(positions, REQUEST_S)
+
+    def proof(self) -> Any:
+        """Return the group's metadata."""
+        return self._consumer.group_metadata()
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+
+class KafkaCatalogue:
+    """Asks about the topic and the group without joining it."""
+
+    def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
+        self._topic = settings.topic
+        self._log = context.log
+        self._isolation = settings.isolation
+        self._group = context.group
+        self._consumer: LogConsumer | None = None
+
+    def partitions(self) -> Mapping[str, int]:
+        """Return the topic's number of partitions."""
+        count = self._log.partitions(self._topic, REQUEST_S)
+        if count is None:
+            raise TopicMissing(f"The topic {self._topic} does not exist.", hint="Create it, or correct its name.")
+        return {self._topic: count}
+
+    def range(self, partition: TopicPartition) -> Range:
+        """Ask the broker for a partition's range."""
+        return self._client().range(partition, REQUEST_S)
+
+    def at_time(self, partitions: Sequence[TopicPartition], timestamp_ms: int) -> Mapping[TopicPartition, int]:
+        """Ask the broker for the positions at a time."""
+        return self._client().at_time(partitions, timestamp_ms, REQUEST_S)
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+        """Ask for the group's committed positions as a client that never joins."""
+        return self._client().committed(partitions, COMMITTED_S)
+
+    def close(self) -> None:
+        """Stop the client, if there was need of one."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _client(self) -> LogConsumer:
+        if self._consumer is None:
+            self._consumer = self._log.consumer(group=self._group, isolation=self._isolation)
+        return self._consumer
+
+
+class KafkaSource:
+    """The kind `kafka`."""
+
+    name: Final = "kafka"
+    settings: Final = KafkaSourceSettings
+
+    def reader(self, settings: KafkaSourceSettings, context: ConnectorContext) -> SourceReader:
+        """Make a member of the group, not joined yet."""
+        return KafkaReader(settings, context)
+
+    def catalogue(self, settings: KafkaSourceSettings, context: ConnectorContext) -> SourceCatalogue:
+        """Make a catalogue; it connects when it is asked first."""
+        return KafkaCatalogue(settings, context)
+
+    def place(self, settings: KafkaSourceSettings) -> str:
+        """Name the topic."""
+        return f"topic {settings.topic}"

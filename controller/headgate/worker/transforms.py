@@ -1,0 +1,185 @@
+"""Transforms: loading them from allowed modules only, and running them over a batch.
+
+A function path in a stream's definition is code that somebody else wants to run, so only modules that the administrator
+named are imported, and nothing else is ever looked at. What a transform returns is turned into outputs here, once, so
+that destinations have one shape to deal with; how many outputs each record gave is returned too, for the receipts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+import orjson
+
+from headgate.ports.destination import Output, timestamp_of
+from headgate.transform import KEEP, Out, RetryLater
+from headgate.worker.failures import TransformFailed
+from headgate_events.errors import HeadgateError
+from headgate_events.records import Record
+
+MAX_OUTPUTS_PER_RECORD: Final = 10_000
+
+
+class TransformRefused(HeadgateError):
+    """A transform that is not allowed, does not exist, or refuses its settings. The sentence says which."""
+
+    code: ClassVar[str] = "transform.refused"
+
+
+class Ran(NamedTuple):
+    """What came of a batch: outputs in order, and for each record that was processed how many came of it.
+
+    With a `failure`, only the records before it were processed: as many as there are counts.
+    """
+
+    outputs: list[Output]
+    counts: list[int]
+    failure: TransformFailed | None
+
+
+class Transform:
+    """A loaded transform. `run` is pure as far as its author made it; one task owns it."""
+
+    def __init__(self, path: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self._batch = _mark(function) == "batch"
+        self._call = _with_settings(path, function, dict(settings))
+
+    def run(self, records: Sequence[Record]) -> Ran:
+        """Transform a batch, up to the first record that cannot be processed."""
+        outputs: list[Output] = []
+        counts: list[int] = []
+        try:
+            results = iter(self._all(records)) if self._batch else map(self._call, records)
+        except TransformFailed as failure:
+            return Ran(outputs, counts, failure)
+        for record in records:
+            before = len(outputs)
+            try:
+                _take(next(results), record, outputs)
+            except Exception as error:  # noqa: BLE001 - a transform may raise anything; it becomes the stream's error
+                del outputs[before:]
+                return Ran(outputs, counts, self._failed(error, record))
+            counts.append(len(outputs) - before)
+        return Ran(outputs, counts, None)
+
+    def _all(self, records: Sequence[Record]) -> list[Any]:
+        try:
+            results = self._call(records)
+            found = list(results) if results is not None else []
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._failed(error, records[0]) from error
+        if len(found) != len(records):
+            problem = ValueError(f"a batch of {len(records)} records came back as {len(found)} results")
+            raise self._failed(problem, records[0]) from problem
+        return found
+
+    def _failed(self, error: Exception, record: Record) -> TransformFailed:
+        topic, partition, offset = record.topic(), record.partition(), record.offset()
+        later = isinstance(error, RetryLater)
+        said = str(error).strip() or "no words"
+        what = f"asked for a retry: {said}" if later else f"raised {type(error).__name__}: {said}"
+        message = f"The transform {self.path} {what} (at {topic}[{partition}] offset {offset})."
+        return TransformFailed(message, topic=topic, partition=partition, offset=offset, later=later)
+
+
+def load_transform(path: str, settings: Mapping[str, Any], allowed: Sequence[str]) -> Transform:
+    """Return the transform that `module:function` names, with its settings.
+
+    `allowed` are module names; each allows itself and what is below it. Raises TransformRefused.
+    """
+    module_name, _, name = path.partition(":")
+    if not any(module_name == prefix or module_name.startswith(f"{prefix}.") for prefix in allowed):
+        raise TransformRefused(
+            f"Transforms of the module {module_name} are not allowed on this worker.",
+            hint=f"Its administrator allows: {', '.join(allowed) or 'none'} (HEADGATE_TRANSFORM_MODULES).",
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
+        raise TransformRefused(
+            f"The module {module_name} cannot be imported: {type(error).__name__}: {error}.",
+            hint="Install it beside the worker, or correct the path.",
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise TransformRefused(f"{module_name} has no function {name}.", hint="Correct the path.")
+    if _mark(function) == "factory":
+        try:
+            function = _with_settings(path, function, dict(settings))()
+        except Exception as error:  # noqa: BLE001 - the author's factory judges the settings, by any exception
+            raise TransformRefused(
+                f"{path} refuses its settings: {str(error).strip() or type(error).__name__}.",
+                hint="Correct transform.settings.",
+            ) from error
+        if not callable(function):
+            raise TransformRefused(f"The factory {path} returned {type(function).__name__}, not a function.")
+        settings = {}
+    return Transform(path, function, settings)
+
+
+def _mark(function: Callable[..., Any]) -> str | None:
+    mark: str | None = getattr(function, "__headgate_transform__", None)
+    return mark
+
+
+def _with_settings(path: str, function: Callable[..., Any], settings: dict[str, Any]) -> Callable[..., Any]:
+    """Hand the settings to a function that has room for them; a factory has room for nothing else."""
+    try:
+        parameters = [
+            each
+            for each in inspect.signature(function).parameters.values()
+            if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
+        ]
+    except (TypeError, ValueError):
+        return function  # written in C: one record, no settings
+    required = sum(each.default is each.empty for each in parameters)
+    if _mark(function) == "factory":
+        if required > 1:
+            raise TransformRefused(f"The factory {path} must take the settings alone.")
+        return lambda: function(settings) if parameters else function()
+    if required > 2 or not parameters:
+        raise TransformRefused(f"{path} must take a record, or a record and the settings.")
+    if len(parameters) == 1 or required < 2 and parameters[1].name != "settings":
+        return function
+    return lambda record: function(record, settings)
+
+
+def _take(result: Any, record: Record, outputs: list[Output]) -> None:
+    if result is None:
+        return
+    if isinstance(result, (list, tuple)) or (
+        hasattr(result, "__next__") and not isinstance(result, (bytes, str, Mapping, Out))
+    ):
+        taken = 0
+        for each in result:
+            taken += 1
+            if taken > MAX_OUTPUTS_PER_RECORD:
+                raise ValueError(f"more than {MAX_OUTPUTS_PER_RECORD:,} records came of one")
+            outputs.append(_one(each, record))
+        return
+    outputs.append(_one(result, record))
+
+
+def _one(result: Any, record: Record) -> Output:
+    if isinstance(result, bytes):
+        return Output(result, record.key(), record.headers(), None, timestamp_of(record), record)
+    if isinstance(result, Out):
+        return Output(
+            result.value,
+            record.key() if result.key is KEEP else result.key,  # type: ignore[arg-type]
+            record.headers() if result.headers is KEEP else result.headers,  # type: ignore[arg-type]
+            result.partition,
+            timestamp_of(record) if result.timestamp_ms is KEEP else result.timestamp_ms,  # type: ignore[arg-type]
+            record,
+        )
+    if isinstance(result, str):
+        return Output(result.encode(), record.key(), record.headers(), None, timestamp_of(record), record)
+    if isinstance(result, Mapping):
+        return Output(orjson.dumps(result), record.key(), record.headers(), None, timestamp_of(record), record)
+    if callable(getattr(result, "offset", None)) and callable(getattr(result, "value", None)):
+        return Output(result.value(), result.key(), result.headers(), None, timestamp_of(result), record)
+    raise TypeError(f"a transform cannot return {type(result).__name__}; return bytes, str, dict, Out, a list or None")

@@ -1,0 +1,96 @@
+"""The view: what of a stream's state steers a worker, and nothing else.
+
+States are large (history of commands, checks, receipts) and there may be a million; a worker keeps the views of those
+streams that ask something of somebody, and forgets the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from headgate_events.schema.common import Status
+
+RUNS: Final = frozenset({Status.RUNNING.value, Status.FAILED.value})
+WITH_TASK: Final = RUNS | {Status.DRAINING.value}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a worker looks at. The nested values are the state's own and are never changed."""
+
+    stream: str
+    incarnation: int
+    version: int
+    status: str
+    epoch: int
+    started_epoch: int
+    revision: int
+    rejected: int | None
+    restart_version: int
+    retry_version: int
+    unclean: bool
+    fence_pending: bool
+    listed: bool
+    config: Mapping[str, Any]
+    positions: Mapping[str, Mapping[str, int]]
+    partitions: Mapping[str, int] | None
+    receipts: Mapping[str, Mapping[str, Any]]
+    checking: Mapping[str, Any] | None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The stream's name and incarnation: what a task is of."""
+        return self.stream, self.incarnation
+
+    @property
+    def wants_tasks(self) -> bool:
+        """Whether workers run tasks of this stream now."""
+        return self.status in WITH_TASK
+
+    @property
+    def runs(self) -> bool:
+        """Whether tasks read: RUNNING, or FAILED and retrying."""
+        return self.status in RUNS
+
+    @property
+    def drains(self) -> bool:
+        """Whether tasks finish what is in flight and hand in receipts."""
+        return self.status == Status.DRAINING.value
+
+    @property
+    def asks_something(self) -> bool:
+        """Whether any worker has something to do for this stream."""
+        return (
+            self.wants_tasks
+            or self.fence_pending
+            or self.checking is not None
+            or self.status == Status.STARTING.value
+        )
+
+
+def view_of(state: Mapping[str, Any]) -> View:
+    """Take the view out of a state, as it stands on the state topic."""
+    drain = state.get("drain") or {}
+    conditions = state.get("conditions") or {}
+    return View(
+        stream=state["stream"],
+        incarnation=state["incarnation"],
+        version=state["version"],
+        status=state["status"],
+        epoch=state["epoch"],
+        started_epoch=state["started_epoch"],
+        revision=state["revision"]["desired"],
+        rejected=state["revision"].get("rejected"),
+        restart_version=state.get("restart_version", 0),
+        retry_version=state.get("retry_version", 0),
+        unclean="unclean" in conditions,
+        fence_pending="fence_pending" in conditions,
+        listed=bool(drain.get("listed")),
+        config=state["config"],
+        positions=state.get("positions") or {},
+        partitions=state.get("partitions"),
+        receipts=drain.get("receipts") or {},
+        checking=state.get("checking"),
+    )
