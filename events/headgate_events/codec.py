@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from headgate_events import findings
 from headgate_events.envelope import Envelope, from_headers, rfc3339, to_headers
 from headgate_events.ids import MAX_ID_LENGTH
 from headgate_events.names import is_stream_name
@@ -38,18 +39,20 @@ _MAX_BYTES: Final = {"commands": MAX_COMMAND_BYTES, "reports": MAX_REPORT_BYTES}
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
+_ANNOTATIONS: Final[dict[str, Any]] = {
+    "command": AnyCommand,
+    "report": AnyReport,
+    "history": AnyHistory,
+    "state": StreamState,
+    "progress": Progress,
+    "heartbeat": Heartbeat,
+    "marker": Marker,
+}
+
+
 @cache
 def _adapter(family: str) -> TypeAdapter[Any]:
-    annotations: dict[str, Any] = {
-        "command": AnyCommand,
-        "report": AnyReport,
-        "history": AnyHistory,
-        "state": StreamState,
-        "progress": Progress,
-        "heartbeat": Heartbeat,
-        "marker": Marker,
-    }
-    return TypeAdapter(annotations[family])
+    return TypeAdapter(_ANNOTATIONS[family])
 
 
 def encode(payload: Payload) -> bytes:
@@ -62,14 +65,26 @@ def validate(family: str, payload: Payload) -> Any:
     return _adapter(family).validate_python(payload)
 
 
-def explain(error: ValidationError, limit: int = 3) -> str:
-    """Say in one sentence what a validation found: where and what, for the first few findings."""
-    found = [
-        f"{'.'.join(str(part) for part in item['loc'] if part != 'function-after') or 'the value'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[:limit]
-    ]
-    more = error.error_count() - len(found)
-    return "; ".join(found) + (f"; and {more} more" if more > 0 else "")
+def read(family: str, payload: Any) -> Any:
+    """Return a record that somebody else wrote as its model, passing over keys that a newer version added.
+
+    `validate` refuses unknown keys of a definition, as is right for a command; a reader of the state or the history has
+    to go on. Pydantic's own switch for that would also drop the settings of connectors, which are open on purpose, so
+    what was complained of is taken out instead. Raises pydantic's ValidationError for anything else.
+    """
+    adapter = _adapter(family)
+    try:
+        return adapter.validate_python(payload)
+    except ValidationError as error:
+        unknown = [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
+        if any(item["type"] != "extra_forbidden" for item in error.errors(include_url=False, include_input=False)):
+            raise
+        return adapter.validate_python(_without(payload, unknown))
+
+
+def explain(error: ValidationError, family: str) -> str:
+    """Say in one sentence what a validation of this family found: where, what, and which key was probably meant."""
+    return findings.explain(error, _ANNOTATIONS[family])
 
 
 def command_headers(
@@ -194,7 +209,7 @@ def decode_input(family: Family, record: Record) -> Input | Unreadable:
         model = _adapter(singular).validate_python(payload)
     except ValidationError as error:
         return unreadable(
-            "invalid", f"The {singular} is not valid: {explain(error)}."[:2_000], "Correct it and resend."
+            "invalid", f"The {singular} is not valid: {explain(error, singular)}."[:2_000], "Correct it and resend."
         )
     config = getattr(model, "config", None)
     if config is not None:
@@ -252,3 +267,19 @@ def _at_ms(record: Record) -> int:
 
 def _actor(text: str | None) -> str | None:
     return text[:256] if text else None
+
+
+def _without(payload: Any, locations: list[tuple[int | str, ...]]) -> Any:
+    """Return a copy of a JSON value without the keys at these locations of a validation."""
+    mended = orjson.loads(orjson.dumps(payload))
+    for *path, key in locations:
+        holder = mended
+        for part in path:
+            # Pydantic also names the member of a union, which is no key of the value.
+            if isinstance(holder, dict) and part in holder:
+                holder = holder[part]
+            elif isinstance(holder, list) and isinstance(part, int) and part < len(holder):
+                holder = holder[part]
+        if isinstance(holder, dict):
+            holder.pop(key, None)
+    return mended

@@ -1,0 +1,1 @@
+"""The clients: send commands, follow the state, read the history. Import them from `headgate_events`."""
