@@ -128,7 +128,6 @@ WHEN: dict[str, Callable[[Story], Folded]] = {
 }
 
 
-
 def test_the_table_names_every_report_and_every_status() -> None:
     assert {name for name, _, _ in cells()} == set(REPORTS) == set(WHEN)
     kinds = {name.split(":")[0] for name in REPORTS}

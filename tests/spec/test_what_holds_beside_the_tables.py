@@ -21,7 +21,9 @@ def test_a_command_repeated_with_its_id_gets_the_same_outcome_and_no_second_tran
     assert transitions(again) == []
     (answer,) = outcomes(again)
     assert answer["repeated"] is True
-    assert [answer[key] for key in ("outcome", "version", "code")] == [first[key] for key in ("outcome", "version", "code")]
+    assert [answer[key] for key in ("outcome", "version", "code")] == [
+        first[key] for key in ("outcome", "version", "code")
+    ]
 
 
 def test_a_refused_command_repeated_with_its_id_is_refused_again_although_it_would_be_possible_now() -> None:
@@ -77,7 +79,11 @@ def test_a_scheduled_command_is_decided_when_its_time_has_come_on_behalf_of_who_
     )
 
     draining = due.records[0].payload
-    assert (draining["kind"], draining["actor"], draining["reason"]) == ("stream-draining", "ada@example", "maintenance")
+    assert (draining["kind"], draining["actor"], draining["reason"]) == (
+        "stream-draining",
+        "ada@example",
+        "maintenance",
+    )
     answers = {answer["input_id"]: answer for answer in outcomes(due)}
     assert answers["later"]["outcome"] == "accepted"
     assert answers["later"]["decided_by"]["topic"] == "headgate.reports"
