@@ -36,7 +36,7 @@ class Story:
     def status(self) -> str:
         return "ABSENT" if self.state is None else self.state["status"]
 
-    def command(self, kind: str, *, id: str | None = None, expect: int | None = None, **payload: Any) -> Folded:
+    def command(self, kind: str, *, id: str | None = None, expect: int | None = None, **payload: Any) -> Folded:  # noqa: A002
         if kind in ("create", "modify"):
             payload.setdefault("config", config())
         return self.feed(self.input("commands", kind, payload, id, expect))

@@ -59,7 +59,7 @@ def test_the_table_names_every_command_and_every_status() -> None:
         assert set(row) == {ABSENT, *STATUSES}
 
 
-@pytest.mark.parametrize(("name", "status", "mark"), cells(), ids=lambda part: str(part))
+@pytest.mark.parametrize(("name", "status", "mark"), cells(), ids=str)
 def test_a_command_is_answered_as_the_table_says(name: str, status: str, mark: str) -> None:
     story = Story().at(status)
     if name == "cancel" and status != "ABSENT":

@@ -139,7 +139,7 @@ def test_the_table_names_every_report_and_every_status() -> None:
         assert set(row) == set(STATUSES)
 
 
-@pytest.mark.parametrize(("name", "status", "mark"), cells(), ids=lambda part: str(part))
+@pytest.mark.parametrize(("name", "status", "mark"), cells(), ids=str)
 def test_a_report_leads_where_the_table_says(name: str, status: str, mark: str) -> None:
     story = Story().at(status)
 

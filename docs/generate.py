@@ -1,0 +1,46 @@
+"""Writes the generated parts of the documentation anew: `python docs/generate.py`; `--check` only says what is stale.
+
+A page marks such a part by `<!-- generated: NAME -->` and `<!-- end -->`; what stands between them comes from the code.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from headgate.core import diagram
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "lifecycle diagram": lambda: f"```mermaid\n{diagram.diagram()}\n```",
+    "lifecycle commands": diagram.command_table,
+    "lifecycle reports": diagram.report_table,
+    "lifecycle refusals": diagram.refusals,
+}
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def regenerated(page: str) -> str:
+    """Return a page with every generated part as the code has it now; raises KeyError for an unknown name."""
+    return _BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found['name']]()}\n{found[3]}", page)
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite (or check) every page of this folder and the README; return the exit status."""
+    here = Path(__file__).parent
+    stale = []
+    for path in [here.parent / "README.md", *sorted(here.glob("*.md"))]:
+        page = path.read_text()
+        if (fresh := regenerated(page)) != page:
+            stale.append(path.name)
+            if "--check" not in arguments:
+                path.write_text(fresh)
+    if "--check" in arguments and stale:
+        sys.stdout.write(f"stale: {', '.join(stale)}; run python docs/generate.py\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
