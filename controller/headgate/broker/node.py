@@ -24,6 +24,7 @@ from headgate.broker.java import Java, find_java
 from headgate.broker.logfile import tail
 from headgate.broker.progress import Progress
 from headgate.broker.properties import NODE_OWNED, SINGLE_NODE, log4j_text, properties_text
+from headgate_events.errors import HeadgateError
 
 DEFAULT_HEAP_MB = 512
 _FORMAT_TIMEOUT_S = 60.0
@@ -159,9 +160,7 @@ class Node:
         except subprocess.TimeoutExpired as problem:
             raise BrokerNotReady(f"Kafka's storage was not formatted within {_FORMAT_TIMEOUT_S:.0f} s.") from problem
         if run.returncode != 0:
-            said = (run.stderr + run.stdout).strip().splitlines()
-            reason = said[-1] if said else f"exit status {run.returncode}"
-            raise BrokerNotReady(f"Kafka's storage in {self._storage_path} could not be formatted: {reason}")
+            raise _storage_problem(run.stderr + run.stdout, self._storage_path)
 
     def _java(self, main_class: str, heap_mb: int, *, log: bool) -> list[str]:
         # A formatting run is over before a better compiler pays.
@@ -187,3 +186,14 @@ def refuse_platform() -> None:
             f"The embedded broker runs on Linux and macOS, not on {sys.platform}.",
             hint="Use a Docker engine, or set HEADGATE_BOOTSTRAP_SERVERS to a Kafka that runs already.",
         )
+
+
+def _storage_problem(said: str, storage: Path) -> HeadgateError:
+    """Make an error of what Kafka's storage tool wrote, which is the first thing to read the settings."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("\tat ")]
+    for line in lines:
+        _, refused, reason = line.partition("ConfigException: ")
+        if refused:
+            return BrokerRefused(f"Kafka refuses its settings: {reason}", hint="Correct or leave out the property.")
+    reason = lines[-1] if lines else "it said nothing"
+    return BrokerNotReady(f"Kafka's storage in {storage} could not be formatted: {reason}")
