@@ -276,9 +276,9 @@ def _without(payload: Any, locations: list[tuple[int | str, ...]]) -> Any:
         holder = mended
         for part in path:
             # Pydantic also names the member of a union, which is no key of the value.
-            if isinstance(holder, dict) and part in holder:
-                holder = holder[part]
-            elif isinstance(holder, list) and isinstance(part, int) and part < len(holder):
+            if isinstance(holder, dict):
+                holder = holder.get(part, holder)
+            elif isinstance(holder, list) and isinstance(part, int):
                 holder = holder[part]
         if isinstance(holder, dict):
             holder.pop(key, None)

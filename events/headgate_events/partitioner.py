@@ -1,6 +1,6 @@
 """Where a stream lives: the partition that Java clients, and ours, choose for a key.
 
-Kafka's clients agree on murmur2 only if they are told to, and a projector has to know which partition is a stream's own.
+Kafka's clients agree on murmur2 only if they are told to, and a projector has to know which partition is a stream's.
 The arithmetic is that of the Java client's default partitioner, so that one rule places commands from any client.
 """
 

@@ -93,7 +93,7 @@ class CommandClient(Commands):
         self._feed.close(max(0.1, deadline - time.monotonic()))
 
     def _produce(
-        self, handle: CommandHandle, headers: list[tuple[str, bytes]], value: bytes, deadline: float
+        self, handle: CommandHandle, headers: list[tuple[str, str | bytes | None]], value: bytes, deadline: float
     ) -> None:
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None:

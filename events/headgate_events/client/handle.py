@@ -80,10 +80,14 @@ class CommandHandle:
         """
 
         def first() -> Outcome | Scheduled | Checking | None:
-            waiting = (record for record in self._progress if not isinstance(record, Forwarded))
-            return next(waiting, None) or self._outcome
+            for record in self._progress:
+                if not isinstance(record, Forwarded):
+                    return record
+            return self._outcome
 
-        return self._wait(first, timeout_s)
+        answer = self._wait(first, timeout_s)
+        assert isinstance(answer, Outcome | Scheduled | Checking)
+        return answer
 
     def position(self, timeout_s: float = DEFAULT_OUTCOME_TIMEOUT_S) -> InputPosition:
         """Wait until the command is durable, and return where it stands in the commands topic.

@@ -96,7 +96,7 @@ def unreachable(doing: str, reason: str = "") -> ClusterUnreachable:
 
 def make_consumer(bootstrap_servers: str, kafka: Settings | None, **more: Any) -> Consumer:
     """Return a consumer of no group that reads committed records from where it is told. Contacts nobody yet."""
-    return _make(
+    consumer: Consumer = _make(
         Consumer,
         bootstrap_servers,
         {
@@ -113,11 +113,12 @@ def make_consumer(bootstrap_servers: str, kafka: Settings | None, **more: Any) -
         | more,
         kafka,
     )
+    return consumer
 
 
 def make_producer(bootstrap_servers: str, kafka: Settings | None, timeout_s: float) -> Producer:
     """Return an idempotent producer that places keys as Java clients do. Contacts nobody yet."""
-    return _make(
+    producer: Producer = _make(
         Producer,
         bootstrap_servers,
         {
@@ -131,6 +132,7 @@ def make_producer(bootstrap_servers: str, kafka: Settings | None, timeout_s: flo
         },
         kafka,
     )
+    return producer
 
 
 def _make(kind: Any, bootstrap_servers: str, ours: dict[str, Any], theirs: Settings | None) -> Any:
@@ -175,11 +177,10 @@ def high_watermarks(
     """
     request_s = _bounded(timeout_s)
     admin: AdminClient = _make(AdminClient, bootstrap_servers, {}, kafka)
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
+    specification: Any = OffsetSpec  # its methods have no types
+    asked = {TopicPartition(topic, partition): specification.latest() for partition in partitions}
     try:
-        futures = admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=request_s
-        )
+        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=request_s)
         deadline = time.monotonic() + request_s
         return {
             partition.partition: future.result(max(0.0, deadline - time.monotonic()) + 1.0).offset

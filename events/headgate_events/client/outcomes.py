@@ -113,9 +113,7 @@ class OutcomeFeed:
         if thread is not None:
             thread.join(timeout_s)
         self._fail_all(
-            OutcomeTimeout(
-                "The client was closed before the outcome came.", hint="The command may still take effect."
-            )
+            OutcomeTimeout("The client was closed before the outcome came.", hint="The command may still take effect.")
         )
 
     def _begin(self, handle: CommandHandle, deadline: float) -> _Watch | None:

@@ -133,19 +133,18 @@ def _check_options(options: CommandOptions) -> None:
         "correlation_id": MAX_ID_LENGTH,
         "traceparent": _TRACEPARENT_MAX,
     }
-    for name, limit in limits.items():
-        text = options.get(name)
-        if text is not None:
-            _check_text(name, text, limit)
+    for name, text in options.items():
+        if name in limits and text is not None:
+            _check_text(name, text, limits[name])
     version = options.get("expected_version")
     if version is not None and (type(version) is not int or not 0 <= version <= MAX_INT64):
         raise InvalidRequest(f"The expected version {version!r} is no version.", hint="Give a whole number from 0 on.")
     moment = options.get("not_before")
-    if moment is not None and (not isinstance(moment, datetime) or moment.tzinfo is None):
+    if moment is not None and moment.tzinfo is None:
         raise InvalidRequest("not_before has no time zone.", hint="Give an aware datetime, like datetime.now(UTC).")
 
 
-def _check_text(name: str, text: Any, limit: int) -> str:
+def _check_text(name: str, text: object, limit: int) -> str:
     if not isinstance(text, str) or not text or len(text) > limit or not text.isprintable():
         raise InvalidRequest(
             f"{name} is not a text of 1 to {limit} printable characters.", hint="Give a shorter, plain one."

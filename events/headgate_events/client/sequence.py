@@ -117,9 +117,7 @@ class Sequence:
         self._decided[source] = place
         return False
 
-    def _judge_transition(
-        self, record: HistoryRecord, payload: dict[str, Any]
-    ) -> tuple[bool, list[Gap | ChainBreak]]:
+    def _judge_transition(self, record: HistoryRecord, payload: dict[str, Any]) -> tuple[bool, list[Gap | ChainBreak]]:
         stream, incarnation, version = str(payload["stream"]), int(payload["incarnation"]), int(payload["version"])
         found = list(self._problems(stream, incarnation, version, payload.get("previous"), record.value))
         last = self._last.get(stream)

@@ -2,7 +2,7 @@
 
 A compacted topic is a table written as a log: the last record of a key counts, and a null is its end. Keeping the bytes
 instead of objects holds a million streams in little more than their encoded size; a small cache holds what was parsed
-last. The table knows nothing of Kafka clients, so that the worker, the reader and the in-memory twin drive the same one.
+last. The table knows nothing of Kafka clients, so that worker, reader and in-memory twin drive the same one.
 """
 
 from __future__ import annotations
