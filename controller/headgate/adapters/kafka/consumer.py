@@ -133,10 +133,7 @@ class KafkaConsumer:
         """Commit and wait for the answer. Raises StaleMember when the group has replaced this member."""
         if not positions:
             return
-        places = [
-            Place(each.topic, each.partition, wanted.position, wanted.metadata or None)
-            for each, wanted in positions.items()
-        ]
+        places = [Place(*each, wanted.position, wanted.metadata) for each, wanted in positions.items()]
         doing = "committing positions"
         answers = self._call(
             doing,

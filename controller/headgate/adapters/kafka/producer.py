@@ -141,10 +141,7 @@ class KafkaTransactionalProducer:
         self, positions: Mapping[TopicPartition, Committed], group_metadata: Any, timeout_s: float
     ) -> None:
         """Add positions to the transaction, fenced by the group's generation."""
-        places = [
-            Place(each.topic, each.partition, wanted.position, wanted.metadata or None)
-            for each, wanted in positions.items()
-        ]
+        places = [Place(*each, wanted.position, wanted.metadata) for each, wanted in positions.items()]
         self._until_done(
             "adding positions to a transaction",
             timeout_s,

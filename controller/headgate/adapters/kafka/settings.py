@@ -18,6 +18,9 @@ FETCH_QUEUE_BACKOFF_MS: Final = 5
 REQUEST_TIMEOUT_MS: Final = 15_000
 """How long one request may take. The default, 60 s, is longer than anybody here waits."""
 
+UNKNOWN_TOPIC_MS: Final = 10_000
+"""How long a topic may be unknown, as a new one is for a moment, before that is an error. The default is 30 s."""
+
 QUEUED_KBYTES: Final = 16_384
 """Fetched records that a consumer may hold, in KiB. The default is 64 MiB for each consumer."""
 
@@ -52,6 +55,7 @@ class KafkaSettings:
             "retry.backoff.ms": RETRY_BACKOFF_MS,
             # A misspelt topic is an error, not a new topic with one partition.
             "allow.auto.create.topics": False,
+            "topic.metadata.propagation.max.ms": UNKNOWN_TOPIC_MS,
             # A closing client would wait for its last push of metrics.
             "enable.metrics.push": False,
             "log.connection.close": False,
