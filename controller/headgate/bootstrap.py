@@ -51,5 +51,5 @@ def make_projector(settings: Settings, log: Log | None = None) -> Projector:
             transaction_timeout_ms=settings.projector_transaction_timeout_ms,
             batch_records=settings.projector_batch_records,
         ),
-        draw=random.Random().random,
+        draw=random.SystemRandom().random,
     )

@@ -1,4 +1,4 @@
-"""Settings of the long-running parts, from the environment: read once, frozen, and handed on in the smallest piece needed.
+"""Settings of the long-running parts, from the environment: read once, frozen, handed on in the smallest piece.
 
 Every variable begins with HEADGATE_. One that is unknown is an error that names the nearest right one, because a
 setting that is silently ignored is worse than a process that does not start.

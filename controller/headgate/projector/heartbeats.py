@@ -1,0 +1,108 @@
+"""Who is alive: follows the heartbeats and judges silence, by the time of receipt on this machine's steady clock.
+
+What a worker's own clock says is never used. Nothing is judged before everything that was there has been read: a
+projector that was away for an hour would otherwise call every worker silent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+import structlog
+
+from headgate.core.observing import Workers
+from headgate.ports.errors import LogError
+from headgate.ports.log import Log, LogConsumer, TopicPartition
+from headgate.projector.setup import ASK_TIMEOUT_S
+from headgate_events.errors import InvalidRequest
+from headgate_events.names import check_worker_name
+from headgate_events.records import Record
+
+SILENT_AFTER_BEATS: Final = 3
+MARGIN_S: Final = 1.0
+GRACE_S: Final = 3.0
+"""How long after catching up nobody is missed: whoever starts everything at once starts the workers last."""
+KEPT_S: Final = 3_600.0
+"""How long a worker that fell silent is remembered. The topic forgets it then, too."""
+POLL_RECORDS: Final = 1_000
+MAX_WORKERS: Final = 100_000
+
+log = structlog.get_logger(__name__)
+
+
+class Heartbeats:
+    """Reads the heartbeats of a namespace. One thread owns it."""
+
+    def __init__(self, client: Log, topic: str) -> None:
+        self._log = client
+        self._topic = topic
+        self._consumer: LogConsumer | None = None
+        self._behind: set[TopicPartition] = set()
+        self._caught_up_s: float | None = None
+        self._heard: dict[str, tuple[float, float, bool]] = {}
+        self._workers: Workers | None = None
+        self._look_again_s = 0.0
+
+    def step(self, now_s: float) -> Workers | None:
+        """Read what is there; return who is heard, or None while that cannot be judged yet."""
+        if self._consumer is None:
+            self._open()
+        assert self._consumer is not None
+        batch = self._consumer.poll(POLL_RECORDS, 0.0)
+        for record in batch.records:
+            self._hear(record, now_s)
+        if self._behind:
+            self._behind -= batch.ends.keys()
+            if not self._behind:
+                self._caught_up_s = now_s
+                # What was read on the way up may be old: each of them gets a full interval to be heard again.
+                self._heard = {name: (now_s, bound_s, gone) for name, (_, bound_s, gone) in self._heard.items()}
+        if self._caught_up_s is None or now_s - self._caught_up_s < GRACE_S:
+            return None
+        if self._workers is None or batch.records or now_s >= self._look_again_s:
+            self._look_again_s = now_s + 0.25
+            self._judge(now_s)
+        return self._workers
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _open(self) -> None:
+        count = self._log.partitions(self._topic, ASK_TIMEOUT_S) or 0
+        consumer = self._log.consumer(isolation="read_uncommitted", ends=True, queued_kbytes=4_096)
+        try:
+            places = [TopicPartition(self._topic, partition) for partition in range(count)]
+            consumer.assign({each: consumer.range(each, ASK_TIMEOUT_S).start for each in places})
+        except LogError:
+            consumer.close()
+            raise
+        self._consumer = consumer
+        self._behind = set(places)
+
+    def _hear(self, record: Record, now_s: float) -> None:
+        key = record.key()
+        try:
+            name = check_worker_name(key.decode() if isinstance(key, bytes) else str(key))
+            value = record.value()
+            if value is None:
+                self._heard.pop(name, None)
+                return
+            beat = orjson.loads(value)
+            bound_s = min(600_000, int(beat["interval_ms"])) / 1_000 * SILENT_AFTER_BEATS + MARGIN_S
+            leaving = bool(beat.get("stopping"))
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidRequest) as error:
+            log.warning("projector.heartbeat_unreadable", offset=record.offset(), error=str(error))
+            return
+        if len(self._heard) < MAX_WORKERS or name in self._heard:
+            self._heard[name] = (now_s, bound_s, leaving)
+
+    def _judge(self, now_s: float) -> None:
+        self._heard = {name: heard for name, heard in self._heard.items() if now_s - heard[0] < max(KEPT_S, heard[1])}
+        present = {name: leaving for name, (at_s, bound_s, leaving) in self._heard.items() if now_s - at_s <= bound_s}
+        workers = Workers(frozenset(present), frozenset(name for name, leaving in present.items() if not leaving))
+        if workers != self._workers:
+            self._workers = workers
