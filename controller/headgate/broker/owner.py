@@ -29,13 +29,18 @@ def is_alive(owner: str) -> bool:
 
 
 def start_of(pid: int) -> str:
-    """Return when process `pid` started, as a string without colons to compare; empty when there is none."""
+    """Return when process `pid` started, as a string without colons to compare; empty when there is none.
+
+    One that has ended and only waits to be reaped is none: where nobody reaps orphans, it would wait for ever.
+    """
     try:
         # Fields after the command's name, which may hold anything, and which is in parentheses.
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         if Path("/proc/self/stat").exists():
             return ""
+    else:
+        return "" if fields[0] in ("Z", "X") else fields[19]
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=_PS_TIMEOUT_S, check=False)
     return "-".join(run.stdout.replace(":", "-").split())

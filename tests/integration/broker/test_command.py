@@ -134,7 +134,7 @@ def test_in_the_foreground_it_is_stopped_by_ctrl_c_and_by_stop(shell: Shell) -> 
         (["start", "--set", "nonsense"], 2, "name=value"),
         (["start", "--set", "log.dirs=/x"], 2, "the embedded broker's own"),
         (["start", "--heap-mb", "1"], 2, "between"),
-        (["start", "--port", "many"], 2, "many"),
+        (["start", "--port", "many"], 2, "integer"),
         (["status", "-o", "xml"], 2, "xml"),
     ],
 )
