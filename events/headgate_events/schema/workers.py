@@ -21,6 +21,8 @@ from headgate_events.schema.common import (
 )
 
 Milliseconds64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+OwnedPartition = Annotated[tuple[TopicName, Partition], Field(strict=False)]
+"""A source topic and one of its partitions; in JSON a list of two."""
 
 
 class TaskBeat(Model):
@@ -31,7 +33,7 @@ class TaskBeat(Model):
     epoch: Version
     revision: Version
     phase: Literal["starting", "running", "retrying", "draining", "drained", "failed"]
-    partitions: Annotated[tuple[tuple[TopicName, Partition], ...], Field(max_length=100_000, strict=False)] = ()
+    partitions: Annotated[tuple[OwnedPartition, ...], Field(max_length=100_000, strict=False)] = ()
     records_read: Count = 0
     records_written: Count = 0
     in_flight: Count = 0
