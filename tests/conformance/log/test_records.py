@@ -126,9 +126,9 @@ def test_a_topic_that_does_not_exist_has_no_partitions_and_is_not_created_by_ask
     assert clients.log.partitions(missing, 30.0) is None
     assert clients.log.partitions(missing, 30.0) is None
     assert clients.log.partitions(cluster.topic("there", partitions=4), 30.0) == 4
-    reading = clients.reader(missing)
+    consumer = clients.keep(clients.log.consumer())
     with pytest.raises(TopicMissing):
-        reading.until(lambda: False, "an error")
+        consumer.range(TopicPartition(missing, 0), 30.0)
     assert clients.log.partitions(missing, 30.0) is None
 
 
