@@ -1,0 +1,33 @@
+"""`headgate worker`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headgate.cli.options import Where
+
+
+def worker(
+    *,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name of this worker, kept over restarts; else the host's."),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Processes, for more cores: NAME-1 to NAME-N.")
+    ] = 1,
+    log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = None,
+    log_format: Annotated[str | None, typer.Option(metavar="FORM", help="json or text.")] = None,
+    where: Where,
+) -> None:
+    """Run a worker, until SIGTERM or Ctrl-C: it then finishes what is in flight and leaves."""
+    from headgate.cli.parts import part_settings, run_processes
+
+    settings = part_settings(where, worker_name=name, log_level=log_level, log_format=log_format)
+    if processes > 1:
+        raise typer.Exit(run_processes(settings, processes))
+    from headgate.bootstrap import make_worker
+
+    make_worker(settings).run()

@@ -1,0 +1,180 @@
+"""`headgate describe`: all that an operator needs about one stream, in sections, each left out when it has nothing to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from headgate.cli.columns import connector
+from headgate.cli.connection import StateJson
+from headgate.cli.goals import check_line, drained
+from headgate.cli.output import STATUS_COLOURS, as_yaml, coloured, say, table
+from headgate.cli.past import COLUMNS, cells
+from headgate.cli.wording import age, plural, safe, when
+
+INDENT = "  "
+MOST_ERRORS = 10
+
+
+def describe(state: StateJson, last: Sequence[Mapping[str, Any]], now_ms: int) -> None:
+    """Print one stream; `last` are its newest transitions, as JSON objects with their cause."""
+    for line in lines(state, now_ms):
+        say(line)
+    if last:
+        say("Last transitions:")
+        table(COLUMNS, [cells(each) for each in last])
+
+
+def lines(state: StateJson, now_ms: int) -> Iterator[str]:
+    """Yield the lines of every section but the history."""
+    yield from _status(state, now_ms)
+    yield from _conditions(state, now_ms)
+    yield from _errors(state, now_ms)
+    yield from _revision(state)
+    yield from _tasks(state, now_ms)
+    yield from _drain(state)
+    yield from _checks("Checks", state.get("checks") or ())
+    yield from _waiting(state)
+    yield from _positions(state)
+    yield "Config:"
+    for line in as_yaml(state["config"]).splitlines():
+        yield INDENT + safe_line(line)
+
+
+def safe_line(line: str) -> str:
+    """Make a line safe and keep its indentation."""
+    return line[: len(line) - len(line.lstrip(" "))] + safe(line)
+
+
+def _fact(name: str, value: object) -> str:
+    return f"{name + ':':<14}{value}"
+
+
+def _status(state: StateJson, now_ms: int) -> Iterator[str]:
+    config, last = state["config"], state["last"]
+    status = str(state["status"])
+    yield _fact("Name", state["stream"])
+    yield _fact(
+        "Status",
+        f"{coloured(status, STATUS_COLOURS.get(status, ''))} for {age(state['since_ms'], now_ms)}, "
+        f"since {when(state['since_ms'])}",
+    )
+    yield _fact("By", f"{safe(last['actor'])} ({last['kind']}, version {last['version']})")
+    if last.get("reason"):
+        yield _fact("Reason", safe(last["reason"]))
+    if state.get("deadline_ms"):
+        yield _fact("Deadline", when(state["deadline_ms"]))
+    yield _fact("Version", f"{state['version']} (incarnation {state['incarnation']}, epoch {state['epoch']})")
+    yield _fact("Moves", f"{connector(config['source'])} → {connector(config['destination'])}, {config['delivery']}")
+    yield _fact("Created", when(state["created_ms"]))
+    if config["labels"]:
+        yield _fact("Labels", ",".join(f"{key}={value}" for key, value in sorted(config["labels"].items())))
+    if config.get("managed_by"):
+        yield _fact("Managed by", safe(config["managed_by"]))
+
+
+def _conditions(state: StateJson, now_ms: int) -> Iterator[str]:
+    if not state["conditions"]:
+        return
+    yield "Conditions:"
+    for name, condition in sorted(state["conditions"].items()):
+        said = f": {safe(condition['message'])}" if condition.get("message") else ""
+        yield f"{INDENT}{name} for {age(condition['since_ms'], now_ms)}{said}"
+
+
+def _errors(state: StateJson, now_ms: int) -> Iterator[str]:
+    errors = sorted((state.get("errors") or {}).values(), key=lambda error: -int(error["last_seen_ms"]))
+    if not errors:
+        return
+    yield "Error:" if len(errors) == 1 else f"Errors ({len(errors)}, the newest first):"
+    for error in errors[:MOST_ERRORS]:
+        yield from _error(error, now_ms)
+    if len(errors) > MOST_ERRORS:
+        yield f"{INDENT}… and {len(errors) - MOST_ERRORS} more; -o json shows all."
+
+
+def _error(error: Mapping[str, Any], now_ms: int) -> Iterator[str]:
+    kind = "recoverable" if error["recoverable"] else "needs a person"
+    yield f"{INDENT}{safe(error['message'])} ({error['code']}, {kind})"
+    yield f"{INDENT * 2}first {when(error['first_seen_ms'])}, last {when(error['last_seen_ms'])}, " + plural(
+        error["count"], "time"
+    )
+    where = []
+    if error.get("topic") is not None:
+        offset = f", offset {error['offset']}" if error.get("offset") is not None else ""
+        where.append(f"at {error['topic']}, partition {error.get('partition')}{offset}")
+    if error.get("worker"):
+        where.append(f"on worker {error['worker']}")
+    if where:
+        yield f"{INDENT * 2}{', '.join(where)}"
+    if error.get("next_retry_ms"):
+        left = max(0, error["next_retry_ms"] - now_ms) / 1_000
+        yield f"{INDENT * 2}next try {when(error['next_retry_ms'])}" + (f", in {left:.0f} s" if left else "")
+
+
+def _revision(state: StateJson) -> Iterator[str]:
+    revision = state["revision"]
+    yield _fact("Revision", f"{revision['desired']} desired, {revision['applied']} applied")
+    if revision.get("rejected"):
+        yield f"{INDENT}revision {revision['rejected']} was rejected by the workers:"
+        for check in revision.get("checks") or ():
+            yield f"{INDENT * 2}{check_line(check)}"
+
+
+def _tasks(state: StateJson, now_ms: int) -> Iterator[str]:
+    yield _fact("Tasks", f"{len(state['tasks'])} of {state['config']['parallelism']}")
+    for worker, task in sorted(state["tasks"].items()):
+        yield f"{INDENT}{worker}: revision {task['revision']}, epoch {task['epoch']}, for {age(task['since_ms'], now_ms)}"
+
+
+def _drain(state: StateJson) -> Iterator[str]:
+    drain = state.get("drain")
+    if drain is None:
+        return
+    ended = f"finished {when(drain['finished_ms'])}" if drain.get("finished_ms") else "not finished"
+    yield f"Drain: {drained(state)}, started {when(drain['started_ms'])}, {ended}, then {drain['then']}"
+    if drain.get("deadline_ms") and not drain.get("finished_ms"):
+        yield f"{INDENT}deadline {when(drain['deadline_ms'])}"
+    for topic, partitions in sorted(drain["receipts"].items()):
+        for number, receipt in sorted(partitions.items(), key=lambda item: int(item[0])):
+            yield (
+                f"{INDENT}{topic}:{number} from {receipt['start']:,} to {receipt['end']:,}, "
+                f"{receipt['read']:,} read, {receipt['written']:,} written, by {receipt['worker']}"
+            )
+
+
+def _checks(title: str, checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if checks:
+        yield f"{title}:"
+        for check in checks:
+            yield INDENT + check_line(check)
+
+
+def _waiting(state: StateJson) -> Iterator[str]:
+    scheduled = state.get("scheduled") or {}
+    if scheduled:
+        yield "Scheduled commands:"
+        for pending in scheduled.values():
+            due = "when idle" if pending.get("when_idle") else f"not before {when(pending['not_before_ms'] or 0)}"
+            yield f"{INDENT}{pending['command']} {due}, by {safe(pending['actor'])}{_because(pending)}"
+            yield f"{INDENT * 2}withdraw it with: headgate cancel {safe(pending['command_id'])}"
+    checking = state.get("checking")
+    if checking is not None:
+        until = f", until {when(checking['deadline_ms'])}" if checking.get("deadline_ms") else ""
+        yield "Being checked by a worker:"
+        yield f"{INDENT}{checking['command']} by {safe(checking['actor'])}{_because(checking)}{until}"
+
+
+def _because(pending: Mapping[str, Any]) -> str:
+    return f' ("{safe(pending["reason"])}")' if pending.get("reason") else ""
+
+
+def _positions(state: StateJson) -> Iterator[str]:
+    if not state["positions"]:
+        return
+    yield "Positions (next to read, as last recorded):"
+    for topic, positions in sorted(state["positions"].items()):
+        numbers = ", ".join(
+            f"{number}={at:,}" for number, at in sorted(positions.items(), key=lambda each: int(each[0]))
+        )
+        yield f"{INDENT}{topic}: {numbers}"

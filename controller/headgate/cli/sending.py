@@ -1,0 +1,314 @@
+"""Send commands to one or many streams, await every answer, wait for the goals, and print a line for each.
+
+All are sent before the first is awaited, so many names take as long as the slowest. Each is tried whatever becomes of
+the others, and the worst exit code counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from headgate.cli import connection as connections
+from headgate.cli.actor import find_actor
+from headgate.cli.connection import Connection, Order, shown
+from headgate.cli.exits import OK, REFUSED, RUNTIME, exit_code_of
+from headgate.cli.goals import Goal, Verdict, goal_of, judge
+from headgate.cli.options import Sending
+from headgate.cli.output import Format, note, say, several
+from headgate.cli.target import Target
+from headgate.cli.wording import duration_s, future_ms, safe, seconds, when
+from headgate_events.errors import HeadgateError, InvalidRequest, OutcomeTimeout, SendFailed
+from headgate_events.ids import MAX_ID_LENGTH, new_command_id
+from headgate_events.names import check_stream_name
+
+if TYPE_CHECKING:
+    from headgate_events.client.handle import CommandHandle
+    from headgate_events.client.request import CommandOptions
+
+OUTCOME_TIMEOUT_S: Final = 30.0
+GOAL_TIMEOUT_S: Final = 300.0
+MAX_REASON: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one command."""
+
+    stream: str
+    command: str
+    command_id: str
+    outcome: str
+    """accepted, refused, without_effect, scheduled, unchanged (nothing was sent), unknown (no answer came) or not_sent."""
+    exit_code: int
+    message: str = ""
+    hint: str = ""
+    code: str | None = None
+    version: int | None = None
+    incarnation: int | None = None
+    status: str | None = None
+    dry_run: bool = False
+    due_ms: int | None = None
+    when_idle: bool = False
+    goal: Mapping[str, Any] | None = None
+    details: Sequence[str] = field(default=())
+
+    def payload(self) -> dict[str, Any]:
+        """Return it as a JSON object, as `-o json` prints it."""
+        return {
+            "stream": self.stream,
+            "command": self.command,
+            "command_id": self.command_id,
+            "outcome": self.outcome,
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "version": self.version,
+            "incarnation": self.incarnation,
+            "status": self.status,
+            "dry_run": self.dry_run,
+            "goal": self.goal,
+            "exit_code": self.exit_code,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to send, read once from the options: everything that can be wrong in them was refused by then."""
+
+    wait: bool
+    timeout_s: float
+    options: CommandOptions
+
+    def order(self, kind: str, stream: str, **fields: Any) -> Order:
+        """Make one stream's command. The id is fixed here, so that it can be told even when sending fails."""
+        check_stream_name(stream)
+        command_id = self.options.get("command_id") or new_command_id()
+        return Order(kind, stream, {**self.options, "command_id": command_id}, fields)
+
+
+def plan(sending: Sending, count: int) -> Plan:
+    """Read the options for `count` streams. Raises InvalidRequest, which names the option that is wrong."""
+    if sending.command_id is not None:
+        if count != 1:
+            raise InvalidRequest("--command-id takes exactly one stream.", hint="Send one command for each id.")
+        if not 0 < len(sending.command_id) <= MAX_ID_LENGTH or not sending.command_id.isprintable():
+            raise InvalidRequest("--command-id is not valid.", hint=f"Use 1 to {MAX_ID_LENGTH} printable characters.")
+    if sending.expected_version is not None and count != 1:
+        raise InvalidRequest("--expected-version takes exactly one stream.", hint="Send one command at a time.")
+    if sending.reason is not None and len(sending.reason) > MAX_REASON:
+        raise InvalidRequest(f"--reason is longer than {MAX_REASON:,} characters.", hint="Shorten it.")
+    if sending.wait and (sending.dry_run or sending.not_before or sending.when_idle):
+        raise InvalidRequest(
+            "--wait does not go with --dry-run, --not-before or --when-idle.",
+            hint="A dry run changes nothing; `headgate watch` follows what is scheduled.",
+        )
+    timeout_s = GOAL_TIMEOUT_S if sending.wait else OUTCOME_TIMEOUT_S
+    if sending.timeout is not None:
+        timeout_s = duration_s(sending.timeout, "--timeout")
+    moment = None
+    if sending.not_before is not None:
+        due_ms = future_ms(sending.not_before, "--not-before", time.time_ns() // 1_000_000)
+        moment = datetime.fromtimestamp(due_ms / 1_000, UTC)
+    options: CommandOptions = {
+        "actor": find_actor(sending.actor),
+        "reason": sending.reason,
+        "dry_run": sending.dry_run or None,
+        "when_idle": sending.when_idle or None,
+        "not_before": moment,
+        "expected_version": sending.expected_version,
+        "command_id": sending.command_id,
+    }
+    return Plan(sending.wait, timeout_s, options)
+
+
+def send_all(target: Target, orders: Sequence[Order], planned: Plan, form: Format) -> int:
+    """Send, await, wait where that was asked for, and print. Return the worst exit code."""
+    deadline = time.monotonic() + planned.timeout_s
+    with connections.open_connection(target) as connection:
+        results = exchange(connection, orders, deadline)
+        if planned.wait:
+            results = reach_goals(connection, results, deadline, planned.timeout_s, tell=form is Format.TABLE)
+    return report(results, form)
+
+
+def exchange(connection: Connection, orders: Sequence[Order], deadline: float) -> list[Result]:
+    """Send every order, then await every answer until the deadline (of the monotonic clock)."""
+    sent: list[tuple[Order, CommandHandle | Result]] = []
+    for order in orders:
+        try:
+            sent.append((order, connection.send(order)))
+        except HeadgateError as error:
+            sent.append((order, _failed(order, error)))
+    return [each if isinstance(each, Result) else _answered(order, each, deadline) for order, each in sent]
+
+
+def _answered(order: Order, handle: CommandHandle, deadline: float) -> Result:
+    """Await an outcome; of a command that is decided later, also that it is scheduled."""
+    try:
+        if order.waits:
+            first = shown(handle.first_answer(max(0.0, deadline - time.monotonic())))
+            if first["kind"] == "scheduled":
+                return _scheduled(order, first)
+        outcome = shown(handle.outcome(max(0.0, deadline - time.monotonic())))
+    except HeadgateError as error:
+        return _failed(order, error)
+    return Result(
+        stream=order.stream,
+        command=order.kind,
+        command_id=handle.command_id,
+        outcome=outcome["outcome"],
+        exit_code=REFUSED if outcome["outcome"] == "refused" else OK,
+        message=outcome["message"],
+        hint=outcome["hint"],
+        code=outcome["code"],
+        version=outcome["version"],
+        incarnation=outcome["incarnation"],
+        status=outcome["status"],
+        dry_run=outcome["dry_run"],
+    )
+
+
+def _scheduled(order: Order, transition: Mapping[str, Any]) -> Result:
+    pending = transition["pending"]
+    return Result(
+        stream=order.stream,
+        command=order.kind,
+        command_id=pending["command_id"],
+        outcome="scheduled",
+        exit_code=OK,
+        version=transition["version"],
+        incarnation=transition["incarnation"],
+        status=transition["to_status"],
+        due_ms=pending["not_before_ms"],
+        when_idle=pending["when_idle"],
+    )
+
+
+def _failed(order: Order, error: HeadgateError) -> Result:
+    return Result(
+        stream=order.stream,
+        command=order.kind,
+        command_id=order.options.get("command_id") or "",
+        outcome="unknown" if isinstance(error, (OutcomeTimeout, SendFailed)) else "not_sent",
+        exit_code=exit_code_of(error),
+        message=error.message,
+        hint=error.hint or "",
+        code=error.code,
+        dry_run=bool(order.options.get("dry_run")),
+    )
+
+
+def reach_goals(
+    connection: Connection, results: Sequence[Result], deadline: float, timeout_s: float, *, tell: bool
+) -> list[Result]:
+    """Wait until every accepted command's stream is where the command leads, went elsewhere, or the time is over."""
+    started = time.monotonic()
+    goals: dict[int, Goal] = {}
+    for index, result in enumerate(results):
+        goal = goal_of(result.command, result.status) if result.outcome in {"accepted", "without_effect"} else None
+        if goal is not None:
+            goals[index] = goal
+    done = list(results)
+    if not goals:
+        return done
+    # A snapshot that is newer than every outcome: a stream that is not in it is gone.
+    states: dict[str, Mapping[str, Any] | None] = dict(connection.states(max(0.1, deadline - started)))
+    said: dict[int, str] = {}
+    changes = connection.follow(max(0.0, deadline - time.monotonic()))
+    while True:
+        verdicts = {
+            index: judge(goal, states.get(done[index].stream), done[index].incarnation, done[index].version)
+            for index, goal in goals.items()
+        }
+        for index, verdict in verdicts.items():
+            if verdict.kind == "waiting":
+                if tell and said.get(index) != verdict.text:
+                    note(f"{done[index].stream}: {verdict.text}")
+                said[index] = verdict.text
+                continue
+            done[index] = _judged(done[index], goals.pop(index), verdict, states, time.monotonic() - started)
+        if not goals:
+            return done
+        change = next(changes, None)
+        if change is None:
+            break
+        states[change.stream] = None if change.state is None else shown(change.state)
+    for index, goal in goals.items():
+        late = Verdict("missed", f"not {goal.words} after {seconds(timeout_s)}: {said[index]}")
+        done[index] = _judged(done[index], goal, late, states, time.monotonic() - started)
+    return done
+
+
+def _judged(
+    result: Result, goal: Goal, verdict: Verdict, states: Mapping[str, Mapping[str, Any] | None], took_s: float
+) -> Result:
+    state = states.get(result.stream)
+    reached = verdict.kind == "reached"
+    return replace(
+        result,
+        exit_code=OK if reached else RUNTIME,
+        status=state["status"] if state else "DELETED",
+        version=state["version"] if state else result.version,
+        goal={
+            "wanted": goal.words,
+            "reached": reached,
+            "message": verdict.text,
+            "details": list(verdict.details),
+            "took_s": round(took_s, 3),
+        },
+        details=verdict.details,
+    )
+
+
+def report(results: Sequence[Result], form: Format) -> int:
+    """Print every result and return the worst exit code."""
+    if form in {Format.JSON, Format.YAML}:
+        several([result.payload() for result in results], form, alone=True)
+    for result in results:
+        if form in {Format.JSON, Format.YAML}:
+            continue
+        if result.exit_code == OK:
+            say(result.stream if form is Format.NAME else line(result))
+        else:
+            note(line(result))
+            for detail in result.details:
+                note(f"  {detail}")
+    return max((result.exit_code for result in results), default=OK)
+
+
+def line(result: Result) -> str:
+    """Write one result as a sentence."""
+    about = f"{result.stream}: "
+    at = f" (version {result.version})" if result.version is not None else ""
+    if result.goal is not None:
+        if result.goal["reached"]:
+            return f"{about}{result.goal['message']} after {seconds(result.goal['took_s'])}{at}"
+        return f"{about}{result.command} was accepted, but the stream {_predicate(str(result.goal['message']))}{at}"
+    said = " ".join(safe(part) for part in (result.message, result.hint) if part)
+    match result.outcome:
+        case "accepted" if result.dry_run:
+            return f"{about}{result.command} would be accepted (dry run)" + (f": {said}" if said else "")
+        case "accepted":
+            return f"{about}{result.command} accepted, now {result.status or 'done'}{at}" + (
+                f": {said}" if said else ""
+            )
+        case "unchanged":
+            return f"{about}unchanged{at}"
+        case "without_effect":
+            return f"{about}{result.command} changed nothing{at}" + (f": {said}" if said else "")
+        case "scheduled":
+            due = "once it is idle" if result.when_idle else f"for {when(result.due_ms or 0)}"
+            return f"{about}{result.command} is scheduled {due}; withdraw it with: headgate cancel {result.command_id}"
+        case "refused":
+            would = "would be refused" if result.dry_run else "refused"
+            return f"{about}{result.command} {would}: {said} ({result.code})"
+        case _:
+            return f"{about}{result.command}: {said} (command id {result.command_id})"
+
+
+def _predicate(text: str) -> str:
+    return f"is {text}" if text.startswith("not ") else text
