@@ -12,6 +12,7 @@ from headgate_events.topics import Topics
 
 if TYPE_CHECKING:
     from headgate.projector.projector import Projector
+    from headgate.worker.process import Worker
 
 
 def make_log(settings: Settings, client_id: str = "headgate") -> Log:
@@ -52,4 +53,34 @@ def make_projector(settings: Settings, log: Log | None = None) -> Projector:
             batch_records=settings.projector_batch_records,
         ),
         draw=random.SystemRandom().random,
+    )
+
+
+def make_worker(settings: Settings, log: Log | None = None) -> Worker:
+    """Make one worker process's shell; `run()` it on the main thread. Connects when it runs."""
+    from headgate.destinations import installed_destinations
+    from headgate.sources import installed_sources
+    from headgate.worker.options import WorkerOptions
+    from headgate.worker.pipeline import Means
+    from headgate.worker.process import Worker
+
+    options = WorkerOptions(
+        name=settings.worker_name,
+        instance=uuid.uuid4().hex[:12],
+        namespace=settings.namespace,
+        heartbeat_interval_s=settings.worker_heartbeat_interval_ms / 1000,
+        silent_after_s=3 * settings.worker_heartbeat_interval_ms / 1000,
+        session_timeout_ms=settings.worker_session_timeout_ms,
+        shutdown_timeout_s=settings.worker_shutdown_timeout_s,
+        source_check_s=settings.worker_source_check_s,
+        transform_modules=settings.transform_module_names,
+    )
+    return Worker(
+        Means(
+            log=log or make_log(settings, f"headgate-worker-{settings.worker_name}"),
+            clock=make_clock(),
+            options=options,
+            sources=installed_sources(),
+            destinations=installed_destinations(),
+        )
     )

@@ -32,6 +32,8 @@ READ_ELSEWHERE: Final = frozenset(
 )
 """Variables of the command line, the embedded broker and CI, which are no settings of a running part."""
 
+DEFAULT_TRANSFORM_MODULES: Final = "headgate.demo.transforms"
+
 SessionTimeoutMs = Annotated[int, Field(ge=1_000, le=300_000)]
 
 
@@ -65,6 +67,24 @@ class Settings(BaseSettings):
     projector_batch_records: Annotated[int, Field(ge=1, le=100_000)] = 1_000
 
     worker_name: str = Field(default_factory=default_name)
+    worker_heartbeat_interval_ms: Annotated[int, Field(ge=100, le=60_000)] = 2_000
+    worker_session_timeout_ms: SessionTimeoutMs = 6_000
+    worker_shutdown_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 30.0
+    worker_source_check_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    transform_modules: Annotated[str, Field(max_length=4_096)] = DEFAULT_TRANSFORM_MODULES
+
+    @field_validator("transform_modules")
+    @classmethod
+    def _modules(cls, text: str) -> str:
+        for name in _listed(text):
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{name!r} is not a module's name; name modules, with commas between them")
+        return text
+
+    @property
+    def transform_module_names(self) -> tuple[str, ...]:
+        """The modules from which workers load transforms; each allows itself and what is below it."""
+        return _listed(self.transform_modules)
 
     @field_validator("namespace")
     @classmethod
@@ -75,6 +95,10 @@ class Settings(BaseSettings):
     @classmethod
     def _name(cls, name: str) -> str:
         return _checked(check_worker_name, name)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _checked(check: Any, name: str) -> str:

@@ -19,6 +19,7 @@ class Accounts:
 
     def __init__(self) -> None:
         self.of: dict[TopicPartition, Account] = {}
+        self.partitions: tuple[TopicPartition, ...] = ()
         self._only_topic: str | None = None
 
     def take_on(self, accounts: Mapping[TopicPartition, Account]) -> None:
@@ -79,6 +80,7 @@ class Accounts:
         return {partition: account.position for partition, account in self.of.items()}
 
     def _note_topics(self) -> None:
+        self.partitions = tuple(sorted(self.of))
         topics = {partition.topic for partition in self.of}
         self._only_topic = topics.pop() if len(topics) == 1 else None
 

@@ -69,6 +69,18 @@ class Failure:
         """Return the same error, met once more."""
         return replace(self, last_seen_ms=max(now_ms, self.last_seen_ms), count=self.count + 1, next_retry_ms=None)
 
+    def same_as(self, other: Failure) -> bool:
+        """Say whether the other is this error, met again."""
+        return (self.code, self.topic, self.partition) == (other.code, other.topic, other.partition)
+
+    def as_recoverable(self) -> Failure:
+        """Return it as one that is retried."""
+        return replace(self, recoverable=True)
+
+    def retried_at(self, next_retry_ms: int) -> Failure:
+        """Return it with the time of the next attempt."""
+        return replace(self, next_retry_ms=next_retry_ms)
+
     def payload(self) -> dict[str, Any]:
         """Return it as the JSON of a report."""
         return {name: getattr(self, name) for name in self.__slots__ if getattr(self, name) is not None}

@@ -70,7 +70,7 @@ class Transform:
         try:
             results = self._call(records)
             found = list(results) if results is not None else []
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
             raise self._failed(error, records[0]) from error
         if len(found) != len(records):
             problem = ValueError(f"a batch of {len(records)} records came back as {len(found)} results")
@@ -99,7 +99,7 @@ def load_transform(path: str, settings: Mapping[str, Any], allowed: Sequence[str
         )
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
+    except Exception as error:
         raise TransformRefused(
             f"The module {module_name} cannot be imported: {type(error).__name__}: {error}.",
             hint="Install it beside the worker, or correct the path.",
@@ -110,7 +110,7 @@ def load_transform(path: str, settings: Mapping[str, Any], allowed: Sequence[str
     if _mark(function) == "factory":
         try:
             function = _with_settings(path, function, dict(settings))()
-        except Exception as error:  # noqa: BLE001 - the author's factory judges the settings, by any exception
+        except Exception as error:
             raise TransformRefused(
                 f"{path} refuses its settings: {str(error).strip() or type(error).__name__}.",
                 hint="Correct transform.settings.",
@@ -143,7 +143,7 @@ def _with_settings(path: str, function: Callable[..., Any], settings: dict[str, 
         return lambda: function(settings) if parameters else function()
     if required > 2 or not parameters:
         raise TransformRefused(f"{path} must take a record, or a record and the settings.")
-    if len(parameters) == 1 or required < 2 and parameters[1].name != "settings":
+    if len(parameters) == 1 or (required < 2 and parameters[1].name != "settings"):
         return function
     return lambda record: function(record, settings)
 
@@ -154,10 +154,8 @@ def _take(result: Any, record: Record, outputs: list[Output]) -> None:
     if isinstance(result, (list, tuple)) or (
         hasattr(result, "__next__") and not isinstance(result, (bytes, str, Mapping, Out))
     ):
-        taken = 0
-        for each in result:
-            taken += 1
-            if taken > MAX_OUTPUTS_PER_RECORD:
+        for taken, each in enumerate(result):
+            if taken >= MAX_OUTPUTS_PER_RECORD:
                 raise ValueError(f"more than {MAX_OUTPUTS_PER_RECORD:,} records came of one")
             outputs.append(_one(each, record))
         return

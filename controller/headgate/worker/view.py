@@ -63,10 +63,7 @@ class View:
     def asks_something(self) -> bool:
         """Whether any worker has something to do for this stream."""
         return (
-            self.wants_tasks
-            or self.fence_pending
-            or self.checking is not None
-            or self.status == Status.STARTING.value
+            self.wants_tasks or self.fence_pending or self.checking is not None or self.status == Status.STARTING.value
         )
 
 

@@ -1,0 +1,92 @@
+"""The fleet: which workers are alive, and what those that fell silent left open.
+
+A worker is alive while its heartbeats come, judged by the time of their receipt on our own clock; only what was read
+while catching up is judged by its timestamp. A worker that says it is stopping counts as gone at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from headgate_events.records import Record
+
+MISSED_BEATS: Final = 3
+FORGET_S: Final = 3_600.0
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker's last heartbeat, and when it was received (seconds of the monotonic clock)."""
+
+    beat: Mapping[str, Any]
+    seen_s: float
+    silent_after_s: float
+
+    def alive(self, now_s: float) -> bool:
+        """Say whether the worker is alive and staying."""
+        return not self.beat.get("stopping") and not self.silent(now_s)
+
+    def silent(self, now_s: float) -> bool:
+        """Say whether its heartbeats stopped coming."""
+        return now_s - self.seen_s > self.silent_after_s
+
+
+class Fleet:
+    """All workers of the namespace as one of them, `me`, sees them."""
+
+    def __init__(self, me: str, silent_after_s: float) -> None:
+        self._me = me
+        self._silent_after_s = silent_after_s
+        self._members: dict[str, Member] = {}
+
+    def take(self, record: Record, now_s: float, now_ms: int, *, caught_up: bool) -> None:
+        """Take a heartbeat in; one that cannot be read is passed over, since it says nothing."""
+        key, value = record.key(), record.value()
+        if not isinstance(key, bytes):
+            return
+        name = key.decode(errors="replace")
+        if value is None:
+            self._members.pop(name, None)
+            return
+        try:
+            beat = orjson.loads(value)
+            interval_s = float(beat["interval_ms"]) / 1000
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            return
+        age_s = 0.0 if caught_up else max(0.0, (now_ms - int(record.timestamp()[1])) / 1000)
+        silent_after_s = max(self._silent_after_s, MISSED_BEATS * interval_s)
+        self._members[name] = Member(beat, now_s - age_s, silent_after_s)
+
+    def live(self, now_s: float, *, me: bool) -> frozenset[str]:
+        """Return the workers that are alive; `me` says whether this one counts itself in."""
+        gone = [name for name, member in self._members.items() if now_s - member.seen_s > FORGET_S]
+        for name in gone:
+            del self._members[name]
+        others = {name for name, member in self._members.items() if name != self._me and member.alive(now_s)}
+        return frozenset(others | {self._me} if me else others)
+
+    def left_open(self, stream: str, incarnation: int, now_s: float) -> tuple[tuple[str, str], ...]:
+        """Return (transactional id, instance) of workers that fell silent while they ran this stream."""
+        return tuple(
+            (each, str(member.beat.get("instance", "")))
+            for name, member in sorted(self._members.items())
+            if name != self._me and member.silent(now_s)
+            for each in _ids(member.beat, stream, incarnation)
+        )
+
+    def transactional_ids(self, stream: str, incarnation: int) -> list[str]:
+        """Return the ids of every worker that last said it ran this stream, this one included."""
+        return sorted({each for member in self._members.values() for each in _ids(member.beat, stream, incarnation)})
+
+
+def _ids(beat: Mapping[str, Any], stream: str, incarnation: int) -> list[str]:
+    return [
+        each
+        for task in beat.get("tasks") or ()
+        if task.get("stream") == stream and task.get("incarnation") == incarnation
+        for each in task.get("transactional_ids") or ()
+    ]

@@ -1,0 +1,140 @@
+"""The reporter: what a worker says to the projector, and its heartbeats. Reports are sent until they are acknowledged.
+
+The producer is idempotent and not transactional: a report that arrives twice has the same id, and the fold takes it
+once. A heartbeat is never repeated, because the next one says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+
+from headgate.ports.errors import LogError
+from headgate.ports.log import Clock, Log, LogProducer
+from headgate.worker.mailbox import Report
+from headgate_events.codec import HEARTBEAT_TYPE, encode, report_headers
+from headgate_events.envelope import Envelope, rfc3339, to_headers
+from headgate_events.records import Record
+from headgate_events.topics import Topics
+
+RETRY_S: Final = 0.5
+MAX_IN_FLIGHT: Final = 1_000
+
+logger = structlog.get_logger("headgate.worker")
+
+
+class Reporter:
+    """Sends reports and heartbeats. The supervisor's thread owns it."""
+
+    def __init__(self, log: Log, topics: Topics, clock: Clock, worker: str) -> None:
+        self._log = log
+        self._topics = topics
+        self._clock = clock
+        self._worker = worker
+        self._producer: LogProducer | None = None
+        self._waiting: dict[str, Report] = {}
+        self._in_flight: dict[str, Report] = {}
+        self._not_before_s = 0.0
+
+    @property
+    def open_reports(self) -> int:
+        """How many reports are not acknowledged yet."""
+        return len(self._waiting) + len(self._in_flight)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more reports should be added for now."""
+        return self.open_reports >= MAX_IN_FLIGHT
+
+    def add(self, report: Report) -> None:
+        """Take a report on; one that is on its way already is the same report."""
+        if report.id not in self._in_flight:
+            self._waiting.setdefault(report.id, report)
+
+    def step(self, now_s: float) -> None:
+        """Send what waits, and hear of what arrived."""
+        if self._producer is not None:
+            self._producer.poll()
+        if not self._waiting or now_s < self._not_before_s:
+            return
+        waiting, self._waiting = self._waiting, {}
+        for report in waiting.values():
+            self._in_flight[report.id] = report
+            try:
+                self._send(report)
+            except LogError as error:
+                self._again(report, error)
+
+    def beat(self, payload: Mapping[str, Any], beat_id: str) -> None:
+        """Send a heartbeat; when that fails, the next one is tried in its turn."""
+        headers = to_headers(
+            Envelope(
+                type=HEARTBEAT_TYPE,
+                id=beat_id,
+                source=f"headgate/worker/{self._worker}",
+                subject=self._worker,
+                time=rfc3339(payload["at_ms"]),
+            )
+        )
+        try:
+            self._ready().produce(
+                self._topics.heartbeats,
+                encode(dict(payload)),
+                self._worker.encode(),
+                headers,
+                None,
+                payload["at_ms"],
+                self._beaten,
+            )
+        except LogError as error:
+            logger.warning("heartbeat not sent", action="worker.beat", error=str(error))
+
+    def close(self, timeout_s: float) -> bool:
+        """Wait, bounded, until everything is acknowledged; say whether it was."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return not self.open_reports
+        try:
+            producer.flush(timeout_s)
+            producer.close()
+        except LogError as error:
+            logger.warning("reports were not acknowledged", action="worker.report", error=str(error))
+        return not self.open_reports
+
+    def _ready(self) -> LogProducer:
+        if self._producer is None:
+            self._producer = self._log.producer()
+        return self._producer
+
+    def _send(self, report: Report) -> None:
+        now_ms = self._clock.now_ms()
+        headers = report_headers(
+            report.kind,
+            report.id,
+            report.stream,
+            source=f"headgate/worker/{self._worker}",
+            at_ms=now_ms,
+            actor=f"worker/{self._worker}",
+        )
+
+        def delivered(error: Exception | None, _: Record) -> None:
+            if error is None:
+                self._in_flight.pop(report.id, None)
+            else:
+                self._again(report, error)
+
+        key, value = report.stream.encode(), encode(report.payload)
+        self._ready().produce(self._topics.reports, value, key, headers, None, now_ms, delivered)
+
+    def _again(self, report: Report, error: Exception) -> None:
+        logger.warning("report not sent yet", action="worker.report", kind=report.kind, error=str(error))
+        self._in_flight.pop(report.id, None)
+        self._waiting.setdefault(report.id, report)
+        self._not_before_s = self._clock.monotonic_s() + RETRY_S
+
+    @staticmethod
+    def _beaten(error: Exception | None, _: Record) -> None:
+        if error is not None:
+            logger.warning("heartbeat not delivered", action="worker.beat", error=str(error))

@@ -1,0 +1,287 @@
+"""The supervisor: follows the state and the heartbeats, and starts, steers and ends this worker's tasks.
+
+It decides nothing about a stream: what is to run stands in the state, who runs it follows from the ranking. It owns the
+reports' producer, so every report of a worker leaves by one door, and it is the only one that follows the state.
+
+A task asks for a *confirmation* before it reads, each time after it initialised its producers: the supervisor then looks
+at the present end of the state topic, reads up to there, and hands over the view that stood there. So a worker that was
+stopped, fenced and continued cannot go on by what it knew before: whatever was decided before its producers were
+initialised is seen, and whatever is decided later fences them.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+import structlog
+
+from headgate.core.placement import chosen, ranked
+from headgate.ports.errors import LogUnavailable
+from headgate.worker.chores import Chores, Executor
+from headgate.worker.fleet import Fleet
+from headgate.worker.follower import Follower
+from headgate.worker.mailbox import MAX_REPORTS, Mailbox, Order, Outbox, Report
+from headgate.worker.pipeline import Means
+from headgate.worker.reporter import Reporter
+from headgate.worker.runner import Runner, Running
+from headgate.worker.task import Task
+from headgate.worker.view import View, view_of
+from headgate_events.errors import HeadgateError
+from headgate_events.names import is_stream_name
+from headgate_events.records import Record
+from headgate_events.topics import Topics
+from headgate_events.version import __version__
+
+CHORES_EVERY_S: Final = 0.25
+
+logger = structlog.get_logger("headgate.worker")
+
+
+class TaskDied(HeadgateError):
+    """A task's thread ended without having been asked to: a fault of ours. The worker ends, so that others take over."""
+
+    code = "internal.task_died"
+
+
+@dataclass(slots=True)
+class Handle:
+    """One task of this worker, as its supervisor holds it."""
+
+    task: Task
+    mailbox: Mailbox
+    running: Running
+    confirmed: int = 0
+    leaving: bool = False
+
+
+class Supervisor:
+    """One worker's supervisor. `step` is one bounded unit of work; one thread owns it."""
+
+    def __init__(self, means: Means, runner: Runner, executor: Executor, draw: random.Random) -> None:
+        options = means.options
+        topics = Topics(options.namespace)
+        self.means = means
+        self.handles: dict[tuple[str, int], Handle] = {}
+        self._me = options.name
+        self._runner = runner
+        self._draw = draw
+        self._clock = means.clock
+        self._state = Follower(means.log, topics.state)
+        self._beats = Follower(means.log, topics.heartbeats)
+        self._fleet = Fleet(options.name, options.silent_after_s)
+        self._chores = Chores(means, executor)
+        self._reporter = Reporter(means.log, topics, means.clock, options.name)
+        self._queue: queue.Queue[Report] = queue.Queue(MAX_REPORTS)
+        self._views: dict[str, View] = {}
+        self._changed: set[str] = set()
+        self._live: frozenset[str] = frozenset()
+        self._ready = False
+        self._leaving = False
+        self._looking = False
+        self._asked: dict[int, int] = {}
+        self._next_beat_s = float("-inf")
+        self._next_chores_s = float("-inf")
+        self._beat_number = 0
+        self._started = 0
+
+    # Steps
+
+    def step(self, now_s: float) -> None:
+        """Follow, place, do chores, report; waits at most `poll_s` for something to happen."""
+        self._follow(now_s)
+        if now_s >= self._next_beat_s:
+            self._beat(now_s)
+        if self._state.caught_up and self._beats.caught_up:
+            if not self._ready:
+                self._ready = True
+                self._changed.update(self._views)
+                logger.info("worker follows", action="worker.ready", worker=self._me, streams=len(self._views))
+            self._place(now_s)
+            self._confirm()
+            if now_s >= self._next_chores_s and not self._leaving:
+                self._next_chores_s = now_s + CHORES_EVERY_S
+                self._begin_chores(now_s)
+        self._runner.step(now_s)
+        self._collect(now_s)
+        self._reap()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no task is left and every report is acknowledged: after leave(), the worker may end."""
+        return not self.handles and self._queue.empty() and self._reporter.open_reports == 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker has caught up with the state and the heartbeats once."""
+        return self._ready
+
+    def leave(self) -> None:
+        """Take no more tasks, and end those that run in good order."""
+        if self._leaving:
+            return
+        self._leaving = True
+        self._next_beat_s = float("-inf")  # the others take over at once
+        for handle in self.handles.values():
+            self._dismiss(handle, self._views.get(handle.task.view.stream, handle.task.view), "finish")
+
+    def close(self, timeout_s: float) -> bool:
+        """Say goodbye and let the clients go; say whether every report was acknowledged."""
+        self._beat(self._clock.monotonic_s())
+        acknowledged = self._reporter.close(timeout_s)
+        self._chores.close()
+        self._state.close()
+        self._beats.close()
+        return acknowledged
+
+    # Following
+
+    def _follow(self, now_s: float) -> None:
+        caught_up = self._beats.caught_up
+        for record in self._beats.poll(0.0):
+            self._fleet.take(record, now_s, self._clock.now_ms(), caught_up=caught_up)
+        for record in self._state.poll(self.means.options.poll_s):
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        key, value = record.key(), record.value()
+        name = bytes(key or b"").decode(errors="replace")
+        if not is_stream_name(name):
+            return
+        view = None
+        if value is not None:
+            try:
+                view = view_of(orjson.loads(value))
+            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                logger.warning("a state cannot be read", action="worker.state", stream=name, error=repr(error))
+                return
+        if view is not None and (view.asks_something or any(key[0] == name for key in self.handles)):
+            self._views[name] = view
+        else:
+            self._views.pop(name, None)
+            self._chores.forget(name)
+        self._changed.add(name)
+
+    # Placing
+
+    def _place(self, now_s: float) -> None:
+        live = self._fleet.live(now_s, me=not self._leaving)
+        if live != self._live:
+            logger.info("workers changed", action="worker.fleet", live=sorted(live))
+            self._live = live
+            self._changed.update(self._views)
+        changed, self._changed = self._changed, set()
+        for name in sorted(changed):
+            self._place_one(name, now_s)
+
+    def _place_one(self, name: str, now_s: float) -> None:
+        view = self._views.get(name)
+        for (stream, incarnation), handle in self.handles.items():
+            if stream == name and (view is None or view.incarnation != incarnation):
+                self._dismiss(handle, handle.task.view, "drop")
+        if view is None or self._leaving:
+            return
+        if not view.asks_something and view.key not in self.handles:
+            del self._views[name]
+            self._chores.forget(name)
+            return
+        handle_here = self.handles.get(view.key)
+        mine = view.wants_tasks and self._me in chosen(
+            view.stream, view.incarnation, self._live, int(view.config.get("parallelism", 1))
+        )
+        if handle_here is None:
+            if mine:
+                self._start(view, now_s)
+        elif not mine:
+            stays_good = view.wants_tasks or (view.status == "PAUSED" and not view.unclean)
+            self._dismiss(handle_here, view, "finish" if stays_good else "drop")
+        elif not handle_here.leaving:
+            handle_here.mailbox.put(self._order(view, handle_here, now_s))
+
+    def _start(self, view: View, now_s: float) -> None:
+        self._started += 1
+        mailbox = Mailbox()
+        tag = f"{self.means.options.instance}.{self._started}"
+        draw = random.Random(self._draw.random())  # noqa: S311 - jitter
+        task = Task(view, self.means, mailbox, Outbox(self._queue), draw, tag)
+        mailbox.put(Order(view, predecessors=self._fleet.left_open(*view.key, now_s)))
+        self.handles[view.key] = Handle(task, mailbox, self._runner.start(task, mailbox))
+
+    def _order(self, view: View, handle: Handle, now_s: float) -> Order:
+        return Order(view, predecessors=self._fleet.left_open(*view.key, now_s), confirmed=handle.confirmed)
+
+    @staticmethod
+    def _dismiss(handle: Handle, view: View, leave: Literal["finish", "drop"]) -> None:
+        if not handle.leaving or leave == "drop":
+            handle.leaving = True
+            handle.mailbox.put(Order(view, leave=leave))
+
+    def _confirm(self) -> None:
+        """Answer tasks that want to know whether what they know still stands."""
+        waiting = [each for each in self.handles.values() if each.task.wants_confirmation > each.confirmed]
+        if not waiting:
+            return
+        if not self._looking:
+            self._asked = {id(each): each.task.wants_confirmation for each in waiting}
+            try:
+                self._state.look_again()
+            except LogUnavailable:
+                return
+            self._looking = True
+        if self._state.caught_up:
+            self._looking = False
+            for handle in waiting:
+                if not handle.leaving and (asked := self._asked.get(id(handle))) is not None:
+                    handle.confirmed = asked
+                    self._changed.add(handle.task.view.stream)
+            self._place(self._clock.monotonic_s())
+
+    # Chores, reports, ends
+
+    def _begin_chores(self, now_s: float) -> None:
+        for view in self._views.values():
+            if view.asks_something and ranked(view.stream, view.incarnation, self._live)[:1] == [self._me]:
+                self._chores.begin(view, now_s, lambda view=view: self._stragglers(view))  # type: ignore[misc]
+
+    def _stragglers(self, view: View) -> list[str]:
+        own = self.handles.get(view.key)
+        ids = set(self._fleet.transactional_ids(*view.key))
+        return sorted(ids | set(own.task.transactional_ids if own is not None else ()))
+
+    def _collect(self, now_s: float) -> None:
+        for report in self._chores.collect(now_s):
+            self._reporter.add(report)
+        while not self._reporter.full:
+            try:
+                self._reporter.add(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        self._reporter.step(now_s)
+
+    def _reap(self) -> None:
+        for key, handle in list(self.handles.items()):
+            if handle.running.alive():
+                continue
+            del self.handles[key]
+            self._changed.add(key[0])
+            if handle.task.phase != "ended":
+                raise TaskDied(f"The task of {key[0]} ended by a fault; the log holds it.", hint="Restart the worker.")
+
+    def _beat(self, now_s: float) -> None:
+        interval_s = self.means.options.heartbeat_interval_s
+        self._next_beat_s = now_s + interval_s
+        self._beat_number += 1
+        payload: dict[str, Any] = {
+            "kind": "heartbeat",
+            "worker": self._me,
+            "instance": self.means.options.instance,
+            "at_ms": self._clock.now_ms(),
+            "interval_ms": round(interval_s * 1000),
+            "version": __version__,
+            "stopping": self._leaving,
+            "tasks": [handle.task.beat() for handle in self.handles.values()],
+        }
+        self._reporter.beat(payload, f"{self._me}-{self.means.options.instance}-{self._beat_number}")

@@ -1,0 +1,381 @@
+"""A task: one worker's share of one stream, as a sequence of small steps between which it obeys.
+
+The supervisor hands it the newest view of the stream; the task compares that with what it does and acts between two
+batches, so a change always falls on a record boundary. `step` is one bounded unit of work (a poll of at most 100 ms, one
+batch, one commit). Whatever goes wrong in it becomes the stream's error, and never ends the task silently.
+
+Before it reads, a task that has just initialised its producers asks its supervisor whether what it knows still stands
+(phase `confirming`; the supervisor's docstring says why). One thread owns a task; others only look at plain attributes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import structlog
+
+from headgate.core import backoff
+from headgate.ports.errors import LogError, LogFatal, StaleMember, TransactionInDoubt
+from headgate.ports.log import TopicPartition
+from headgate.worker.engine import POLL_S, Engine
+from headgate.worker.failures import ConfigRejected, Failure, classify
+from headgate.worker.fencing import fence
+from headgate.worker.mailbox import Mailbox, Order, Outbox, Report
+from headgate.worker.pipeline import Means, Pipeline, any_failed, build
+from headgate.worker.view import View
+
+Phase = Literal["starting", "confirming", "running", "retrying", "draining", "drained", "failed", "ended"]
+
+SETTLED: Final = frozenset({"running", "draining", "drained"})
+SHORT_POLL_S: Final = 0.02
+HEALTHY_S: Final = 5.0
+"""How long a task with nothing to write must run without an error before its last one counts as gone."""
+IDLE_WAIT_S: Final = 0.5
+"""How long a task that failed for good looks away; an order wakes it at once."""
+RETRY_INITIAL_S: Final = 0.5
+RETRY_MAX_S: Final = 30.0
+
+logger = structlog.get_logger("headgate.worker")
+
+
+class Task:
+    """One worker's share of one stream. `tag` tells this task from others of the worker, for the ids of its reports."""
+
+    def __init__(
+        self, view: View, means: Means, mailbox: Mailbox, outbox: Outbox, draw: random.Random, tag: str
+    ) -> None:
+        self.view = view
+        self.phase: Phase = "starting"
+        self.failure: Failure | None = None
+        self.wants_confirmation = 0
+        self.revision = 0
+        self.engine = Engine(means.clock, lambda: self.view)
+        self._means = means
+        self._clock = means.clock
+        self._mailbox = mailbox
+        self._outbox = outbox
+        self._draw = draw
+        self._tag = tag
+        self._log = logger.bind(stream=view.stream, incarnation=view.incarnation)
+        self._pipeline: Pipeline | None = None
+        self._restart_version = view.restart_version
+        self._retry_version = view.retry_version
+        self._refused_revision: int | None = None
+        self._receipts: set[TopicPartition] = set()
+        self._receipts_epoch = -1
+        self._predecessors: tuple[tuple[str, str], ...] = ()
+        self._fenced: set[tuple[str, str]] = set()
+        self._confirmed = 0
+        self._began = 0
+        self._attempt = 0
+        self._doubts = 0
+        self._retry_at_s = 0.0
+        self._healthy_since_s = 0.0
+        self._clears_by_moving = False
+
+    @property
+    def transactional_ids(self) -> tuple[str, ...]:
+        """The ids by which another worker can end what this task left open."""
+        return self.engine.transactional_ids
+
+    def beat(self) -> dict[str, Any]:
+        """Return the task's part of a heartbeat. Any thread may ask."""
+        view, engine, failure, phase = self.view, self.engine, self.failure, self.phase
+        shown = {"confirming": "starting", "ended": "drained"}.get(phase, phase)
+        return {
+            "stream": view.stream,
+            "incarnation": view.incarnation,
+            "epoch": view.epoch,
+            "revision": self.revision,
+            "phase": shown,
+            "partitions": [list(partition) for partition in engine.accounts.partitions],
+            "records_read": engine.records_read,
+            "records_written": engine.records_written,
+            "in_flight": engine.uncommitted,
+            "partitions_drained": len(self._receipts) if view.drains else 0,
+            "transactional_ids": engine.transactional_ids,
+            "error": None if failure is None else failure.message,
+            "next_retry_ms": None if failure is None else failure.next_retry_ms,
+        }
+
+    # Steps
+
+    def step(self, now_s: float) -> float:
+        """Do one bounded unit of work; return for how many seconds nothing has to be done unless an order comes."""
+        self._outbox.push()
+        try:
+            if (order := self._mailbox.take()) is not None:
+                self._obey(order, now_s)
+            return self._work(now_s)
+        except Exception as error:  # noqa: BLE001 - whatever happens becomes the stream's error, never a silent end
+            self._failed(error)
+            return 0.0
+        finally:
+            self._outbox.push()
+
+    def _work(self, now_s: float) -> float:
+        if self.phase in {"ended", "failed"}:
+            return IDLE_WAIT_S
+        if self.phase == "starting":
+            self._open()
+        elif self.phase == "retrying":
+            if now_s >= self._retry_at_s:
+                self._reopen()
+            else:
+                wait_s = min(POLL_S, self._retry_at_s - now_s)
+                if not self.engine.is_open:
+                    return wait_s
+                self.engine.stand(wait_s)
+        elif self.phase == "confirming":
+            if self._confirmed == self.wants_confirmation:
+                self._begin()
+            else:
+                self.engine.stand(SHORT_POLL_S)
+        elif self.view.drains:
+            self._drain()
+        else:
+            moved = self.engine.pump()
+            if moved:
+                self._doubts = 0
+            if self.failure is not None and not self.engine.uncommitted:
+                healthy = self._clock.monotonic_s() - self._healthy_since_s >= HEALTHY_S
+                self._clear(when=moved or healthy)
+        return 0.0
+
+    def _drain(self) -> None:
+        """Commit what is in flight, hand in a receipt for every partition owned, and stay in the group."""
+        if self._receipts_epoch != self.view.epoch:
+            self._receipts_epoch = self.view.epoch
+            self._receipts.clear()
+            self.phase = "draining"
+        self.engine.hold()
+        self.engine.settle()
+        self._hand_in()
+        self.engine.stand(POLL_S if self.phase == "drained" else SHORT_POLL_S)
+        self.engine.settle()
+        self._hand_in()
+
+    def _hand_in(self) -> None:
+        owned = self.engine.accounts.of
+        self._receipts.intersection_update(owned)
+        for partition, account in owned.items():
+            if partition not in self._receipts and not account.dirty:
+                receipt = account.receipt(partition.topic, partition.partition, self._means.options.name)
+                about = f"{partition.topic}-{partition.partition}-{account.position}"
+                self._say("partition-drained", {"receipt": receipt}, about)
+                self._receipts.add(partition)
+        self.phase = "drained" if owned and len(self._receipts) == len(owned) else "draining"
+
+    def _open(self) -> None:
+        """Build the parts if need be, end what predecessors left open, join, and ask whether it all still stands."""
+        if self._pipeline is None:
+            self._pipeline = build(self.view, self._means)
+        self._fence_predecessors()
+        self.engine.open(self._pipeline)
+        self._ask()
+
+    def _reopen(self) -> None:
+        if not self.engine.is_open:
+            self.engine.let_go()
+            self._open()
+            return
+        self._fence_predecessors()
+        self.engine.reopen()
+        self._ask()
+
+    def _ask(self) -> None:
+        self.wants_confirmation += 1
+        self.phase = "confirming"
+
+    def _begin(self) -> None:
+        """Go on, at the committed positions."""
+        assert self._pipeline is not None
+        self.engine.rewind()
+        self.revision = self._pipeline.revision
+        self._healthy_since_s = self._clock.monotonic_s()
+        self.phase = "draining" if self.view.drains else "running"
+        self._receipts_epoch = -1
+        self._say_started()
+        if not self._clears_by_moving:
+            self._clear(when=True)
+        self._log.info("task runs", action="task.started", epoch=self.view.epoch, revision=self.revision)
+
+    # Orders
+
+    def _obey(self, order: Order, now_s: float) -> None:
+        """Take the newest view, or the order to leave."""
+        if order.leave is not None:
+            return self._leave(order)
+        before, self.view = self.view, order.view
+        self._predecessors = order.predecessors
+        self._confirmed = order.confirmed
+        view = order.view
+        if view.restart_version != self._restart_version or view.started_epoch != before.started_epoch:
+            self._restart_version = view.restart_version
+            self._replace(before)
+        else:
+            if view.epoch != before.epoch:
+                self._new_epoch()
+            if self._pipeline is not None and view.revision not in {self._pipeline.revision, self._refused_revision}:
+                self._modify()
+        if view.retry_version != self._retry_version:
+            self._retry_version = view.retry_version
+            self._retry_at_s = now_s
+        if self.phase in SETTLED:
+            self._fence_predecessors()
+        return None
+
+    def _leave(self, order: Order) -> None:
+        """End. `finish` commits what is in flight first; where that fails the heir reads it again."""
+        if order.leave == "finish" and self.phase in SETTLED:
+            try:
+                self.engine.settle()
+            except Exception as error:  # noqa: BLE001 - leaving goes on; nothing is lost
+                self._log.warning("left without the last commit", action="task.leave", error=str(error))
+        self.engine.let_go()
+        self.view = order.view
+        if order.leave == "finish" and order.view.wants_tasks:
+            self._say("task-stopped", {}, self._tag)
+        self.phase = "ended"
+
+    def _new_epoch(self) -> None:
+        """Say again under the new epoch what still stands."""
+        if self.failure is not None:
+            self._say_failure()
+        elif self.phase in SETTLED:
+            if self.view.runs:
+                self.phase = "running"
+            self._say_started()
+
+    def _modify(self) -> None:
+        """Take a new revision on between two batches; where it cannot be built, the old one goes on."""
+        if (pipeline := self._built(inspect=False)) is None:
+            return
+        self._pipeline = self.engine.pipeline = pipeline
+        if self.phase in SETTLED:
+            self.revision = pipeline.revision
+            self._say_started()
+
+    def _replace(self, before: View) -> None:
+        """Restart, with another source or destination, or for another run; the positions follow from the run."""
+        pipeline = self._built(inspect=True)
+        if pipeline is None:
+            self._new_epoch()
+            return
+        if self.phase in SETTLED:
+            desired, self.view = self.view, before  # what is in flight belongs to the run before
+            try:
+                self.engine.settle()
+            finally:
+                self.view = desired
+        self.engine.let_go()
+        self.phase = "starting"
+        self._pipeline = pipeline
+        self._forget_failure()
+
+    def _built(self, *, inspect: bool) -> Pipeline | None:
+        try:
+            pipeline = build(self.view, self._means)
+            if inspect and any_failed(checks := pipeline.inspect()):
+                raise ConfigRejected(checks)
+        except ConfigRejected as rejected:
+            if self._pipeline is None:
+                raise
+            revision = self.view.revision
+            self._refused_revision = revision
+            self._say("revision-rejected", {"revision": revision, "checks": rejected.checks}, str(revision))
+            return None
+        return pipeline
+
+    def _fence_predecessors(self) -> None:
+        """End what workers that fell silent left open, or their transactions hold every reader until they time out."""
+        left_open = [each for each in self._predecessors if each not in self._fenced]
+        if left_open:
+            fence(self._means.log, [transactional_id for transactional_id, _ in left_open])
+            self._fenced.update(left_open)
+
+    # Failures
+
+    def _failed(self, error: Exception) -> None:
+        """Decide what an error means: begin anew at once, retry with backoff, or stop until somebody decides."""
+        now_s = self._clock.monotonic_s()
+        if isinstance(error, (TransactionInDoubt, StaleMember)) and self._doubts == 0 and self.engine.is_open:
+            # An unknown outcome is not a failure: what is committed is read back, and the task goes on from there.
+            self._doubts += 1
+            self._log.warning("begins anew after a doubtful commit", action="task.doubt", error=str(error))
+            self.phase, self._retry_at_s = "retrying", now_s
+            return self._stop_moving(error)
+        about = f"{self.view.stream}|{self.view.incarnation}"
+        now_ms = self._clock.now_ms()
+        failure = classify(error, worker=self._means.options.name, now_ms=now_ms, about=about)
+        if isinstance(error, StaleMember):
+            failure = failure.as_recoverable()
+        known = self.failure
+        if known is not None and known.same_as(failure):
+            failure = known.again(now_ms)
+        elif known is not None:
+            self._say("error-cleared", {"error_id": known.id}, known.id)
+        log = self._log.warning if failure.recoverable else self._log.error
+        log("task failed", action="task.failed", code=failure.code, error=failure.message, exc_info=error)
+        if failure.recoverable:
+            failure = failure.retried_at(self._clock.now_ms() + round(1000 * self._back_off(now_s)))
+            self._stop_moving(error)
+        else:
+            self.engine.let_go()
+            self.phase = "failed"
+        self.failure = failure
+        if failure.count & (failure.count - 1) == 0:  # 1, 2, 4, 8 …: an outage of days does not fill the log
+            self._say_failure()
+        return None
+
+    def _back_off(self, now_s: float) -> float:
+        """Choose when to try again; return the delay in seconds."""
+        if self.phase in SETTLED:
+            self._clears_by_moving = self.engine.doing == "writing"
+        retry = None if self._pipeline is None else self._pipeline.config.retry
+        initial_s, max_s = (RETRY_INITIAL_S, RETRY_MAX_S) if retry is None else (retry.initial_s, retry.max_s)
+        delay_s = backoff.delay_s(self._attempt, initial_s, max_s, self._draw.random())
+        self._attempt += 1
+        self._retry_at_s = now_s + delay_s
+        self.phase = "retrying"
+        return delay_s
+
+    def _stop_moving(self, error: Exception) -> None:
+        """Stay in the group without reading, where the clients still can; else let them go."""
+        try:
+            if isinstance(error, LogFatal):
+                self.engine.let_go()
+            else:
+                self.engine.give_up_in_flight()
+                self.engine.hold()
+        except LogError:
+            self.engine.let_go()
+
+    def _clear(self, *, when: bool) -> None:
+        """Say that the cause is gone: the task moved again, or was well for a while with nothing to move."""
+        if when and self.failure is not None:
+            self._say("error-cleared", {"error_id": self.failure.id}, self.failure.id)
+            self._log.info("the cause is gone", action="task.cleared", error_id=self.failure.id)
+            self._forget_failure()
+
+    def _forget_failure(self) -> None:
+        self.failure = None
+        self._attempt = 0
+        self._clears_by_moving = False
+
+    # Reports
+
+    def _say_started(self) -> None:
+        if self.view.runs:
+            self._began += 1
+            self._say("task-started", {"revision": self.revision}, f"{self._tag}.{self._began}")
+
+    def _say_failure(self) -> None:
+        assert self.failure is not None
+        self._say("error-raised", {"error": self.failure.payload()}, f"{self.failure.id}-{self.failure.count}")
+
+    def _say(self, kind: str, data: Mapping[str, Any], about: str) -> None:
+        """Report under the present epoch; the id derives from what is said."""
+        self._outbox.add(Report.of(self.view, self._means.options.name, kind, data, about))

@@ -1,0 +1,149 @@
+"""A whole small Headgate on the real broker for one test: topics, the projector, workers as threads or as processes."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from headgate import bootstrap
+from headgate.settings import Settings
+from headgate.worker.process import Worker
+from headgate_events.client.commands import CommandClient
+from headgate_events.client.state import StateReader
+from headgate_events.schema.state import StreamState
+from headgate_events.topics import Topics as Namespace
+from tests.conftest import Broker
+from tests.support.eventually import eventually
+from tests.support.kafka import Record, Topics, read_to_end
+
+WAIT_S = 30.0
+PARTITIONS = 2
+FAST = {
+    "worker_heartbeat_interval_ms": 300,
+    "worker_session_timeout_ms": 3_000,
+    "worker_source_check_s": 1.0,
+    "worker_shutdown_timeout_s": 15.0,
+    "transform_modules": "tests.integration.worker.transforms",
+}
+
+
+class Headgate:
+    """Commands, state and workers of one namespace. Belongs to the test's thread."""
+
+    def __init__(self, broker: Broker, namespace: str, topics: Topics) -> None:
+        self.servers = broker.bootstrap_servers
+        self.namespace = namespace
+        self.topics = topics
+        self.workers: dict[str, tuple[Worker, threading.Thread]] = {}
+        for spec in Namespace(namespace).specs:
+            topics.create(spec.name.removeprefix(f"{namespace}."), spec.partitions or PARTITIONS, spec.config)
+        self.commands = CommandClient(self.servers, namespace=namespace, actor="tester")
+        self.state = StateReader(self.servers, namespace=namespace)
+        self._exits = contextlib.ExitStack()
+        self._producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random", "linger.ms": 5})
+        self._projector = bootstrap.make_projector(self.settings())
+        self._thread = threading.Thread(target=self._projector.run, name="projector", daemon=True)
+        self._thread.start()
+
+    def settings(self, **more: Any) -> Settings:
+        return Settings(bootstrap_servers=self.servers, namespace=self.namespace, **(FAST | more))
+
+    def worker(self, name: str, adjust: Callable[[Worker], None] | None = None, **more: Any) -> Worker:
+        worker = bootstrap.make_worker(self.settings(worker_name=name, **more))
+        if adjust is not None:
+            adjust(worker)
+        thread = threading.Thread(target=worker.run, name=f"worker-{name}", daemon=True)
+        thread.start()
+        self.workers[name] = (worker, thread)
+        return worker
+
+    def stop_worker(self, name: str) -> None:
+        worker, thread = self.workers.pop(name)
+        worker.stop()
+        thread.join(WAIT_S)
+        assert not thread.is_alive(), f"worker {name} still runs"
+
+    def source(self, name: str, partitions: int = 3) -> str:
+        return self.topics.create(name, partitions)
+
+    def produce(self, topic: str, count: int, *, start: int = 0, partitions: int | None = 3) -> None:
+        """Write `count` numbered records, spread over the partitions in turn."""
+        for number in range(start, start + count):
+            value, key = str(number).encode(), f"key-{number % 97}".encode()
+            kwargs = {} if partitions is None else {"partition": number % partitions}
+            while True:
+                try:
+                    self._producer.produce(topic, value, key, **kwargs)
+                    break
+                except BufferError:
+                    self._producer.poll(0.05)
+        assert self._producer.flush(WAIT_S) == 0
+
+    def create_and_start(self, stream: str, **config: Any) -> None:
+        self.done(self.commands.create(stream, config))
+        self.done(self.commands.start(stream))
+
+    def done(self, handle: Any) -> Any:
+        """Wait for a command's acceptance."""
+        outcome = handle.outcome(WAIT_S)
+        assert outcome.outcome == "accepted", outcome
+        return outcome
+
+    def get(self, stream: str) -> StreamState:
+        self.state.refresh(WAIT_S)
+        state = self.state.get(stream)
+        assert state is not None, f"there is no stream {stream}"
+        return state
+
+    def until(
+        self, stream: str, what: str, holds: Callable[[StreamState], object], timeout_s: float = WAIT_S
+    ) -> StreamState:
+        def look() -> StreamState | None:
+            state = self.get(stream)
+            assert holds(state), state.model_dump_json(exclude={"commands", "config"})
+            return state
+
+        found = eventually(look, timeout_s, f"{stream} {what}")
+        assert found is not None
+        return found
+
+    def until_status(self, stream: str, status: str, timeout_s: float = WAIT_S) -> StreamState:
+        return self.until(stream, f"is {status}", lambda state: state.status == status, timeout_s)
+
+    def read(self, topic: str) -> list[Record]:
+        return read_to_end(self.servers, topic)
+
+    def until_moved(self, topic: str, count: int, timeout_s: float = WAIT_S) -> list[Record]:
+        def look() -> list[Record]:
+            records = self.read(topic)
+            assert len(records) >= count, f"{len(records)} of {count}"
+            return records
+
+        return eventually(look, timeout_s, f"{topic} holds {count} records", every_s=0.2)
+
+    def close(self) -> None:
+        for name in list(self.workers):
+            self.stop_worker(name)
+        self._projector.stop()
+        self._thread.join(WAIT_S)
+        self.commands.close()
+        self.state.close()
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def headgate(broker: Broker, namespace: str, topics: Topics) -> Iterator[Headgate]:
+    made = Headgate(broker, namespace, topics)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return sorted(int(record.value or b"-1") for record in records)
