@@ -91,7 +91,7 @@ def test_a_broker_is_started_looked_at_and_stopped(shell: Shell) -> None:
         assert "shut down" in out, "the end of the log came, and then the command ended by itself"
     assert shell("status")[0] == 1
     assert start_of(int(str(found["pid"]))) == ""
-    assert "shut down completed" in shell("logs", "--lines", "3")[1]
+    assert "App info kafka.server for 1 unregistered" in shell("logs", "--lines", "3")[1], "the log is whole to its end"
 
 
 def test_starters_at_once_start_one_broker(shell: Shell) -> None:
