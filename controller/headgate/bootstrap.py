@@ -11,6 +11,7 @@ from headgate.settings import Settings
 from headgate_events.topics import Topics
 
 if TYPE_CHECKING:
+    from headgate.adapters.kafka.topics import TopicAdministration
     from headgate.projector.projector import Projector
     from headgate.worker.process import Worker
 
@@ -27,6 +28,14 @@ def make_log(settings: Settings, client_id: str = "headgate") -> Log:
             group_protocol=settings.group_protocol,
         )
     )
+
+
+def make_topic_administration(settings: Settings) -> TopicAdministration:
+    """Make what creates and checks the topics of a namespace."""
+    from headgate.adapters.kafka import KafkaSettings
+    from headgate.adapters.kafka.topics import TopicAdministration
+
+    return TopicAdministration(KafkaSettings(bootstrap_servers=settings.bootstrap_servers, client=settings.kafka))
 
 
 def make_clock() -> Clock:

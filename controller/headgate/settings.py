@@ -27,6 +27,7 @@ READ_ELSEWHERE: Final = frozenset(
         "HEADGATE_CI_CONTAINERS",
         "HEADGATE_CONFIG",
         "HEADGATE_CONTEXT",
+        "HEADGATE_DEBUG",
         "HEADGATE_STATE_DIR",
     }
 )
