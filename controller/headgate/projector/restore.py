@@ -65,6 +65,7 @@ class Restorer:
         self._partitions = partitions
         self._witness = witness
         self._consumer: LogConsumer | None = None
+        self._assigned = False
         self._under_way: dict[int, Restoring] = {}
 
     def __bool__(self) -> bool:
@@ -83,12 +84,12 @@ class Restorer:
             )
         position = held.start if states.read_to is None else states.read_to
         self._under_way[partition] = Restoring(states, held.end, position, now_s, position, predecessor, said_s=now_s)
-        self._assign()
+        self._assigned = False
 
     def cancel(self, partition: int) -> None:
         """Give up on a partition, if it is under way."""
-        if self._under_way.pop(partition, None) is not None:
-            self._assign()
+        if self._under_way.pop(partition, None) is not None and not self._under_way:
+            self.close()
 
     def step(self, now_s: float, wait_s: float) -> list[int]:
         """Read on, for `wait_s` at most while nothing comes; return the partitions that are complete now."""
@@ -112,8 +113,9 @@ class Restorer:
                 records=each.position - each.began_at,
                 seconds=round(now_s - each.began_s, 3),
             )
-        if done and self._under_way:
-            self._assign()
+        if not self._under_way:
+            # A reader that stays would go on fetching what we write ourselves.
+            self.close()
         for partition, each in self._under_way.items():
             self._push(partition, each, now_s)
         return done
@@ -123,20 +125,19 @@ class Restorer:
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
+        self._assigned = False
 
     def _reader(self) -> LogConsumer:
         if self._consumer is None:
             self._consumer = self._log.consumer(isolation="read_committed", ends=True, queued_kbytes=QUEUED_KBYTES)
-            self._assign()
-        return self._consumer
-
-    def _assign(self) -> None:
-        if self._consumer is not None:
+        if not self._assigned:
+            self._assigned = True
             self._consumer.assign(
                 {TopicPartition(self._topic, number): each.position for number, each in self._under_way.items()}
             )
             for each in self._under_way.values():
                 each.said_end = None
+        return self._consumer
 
     def _take(self, record: object) -> None:
         # The names are looked up once per record in the hottest loop of a restore.
