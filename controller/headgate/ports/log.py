@@ -205,7 +205,14 @@ class Log(Protocol):
         max_poll_interval_ms: int | None = None,
         instance: str | None = None,
         queued_kbytes: int | None = None,
-    ) -> LogConsumer: ...
+        fetch_wait_ms: int | None = None,
+    ) -> LogConsumer:
+        """Make a consumer. `fetch_wait_ms` is how long the broker may hold a fetch that has nothing to give.
+
+        An end is said, and a newly assigned partition is fetched, only after the fetch under way came back. So who reads
+        to an end and stops wants it short; who idles for hours wants the default, which costs the broker less.
+        """
+        ...
 
     def producer(self, *, linger_ms: int = 0) -> LogProducer: ...
 

@@ -26,6 +26,7 @@ from headgate_events.partitioner import partition_of
 
 STEP_RECORDS: Final = 20_000
 QUEUED_KBYTES: Final = 32_768
+FETCH_WAIT_MS: Final = 10
 FENCE_AFTER_S: Final = 0.5
 """A predecessor that left in good order needs less than this for the markers of its last transaction."""
 ASK_EVERY_S: Final = 0.1
@@ -129,7 +130,9 @@ class Restorer:
 
     def _reader(self) -> LogConsumer:
         if self._consumer is None:
-            self._consumer = self._log.consumer(isolation="read_committed", ends=True, queued_kbytes=QUEUED_KBYTES)
+            self._consumer = self._log.consumer(
+                isolation="read_committed", ends=True, queued_kbytes=QUEUED_KBYTES, fetch_wait_ms=FETCH_WAIT_MS
+            )
         if not self._assigned:
             self._assigned = True
             self._consumer.assign(

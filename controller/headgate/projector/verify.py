@@ -31,6 +31,7 @@ MAX_DIFFERENCES: Final = 1_000
 """How many differences are listed; all are counted."""
 PARSED_STATES: Final = 20_000
 READ_RECORDS: Final = 10_000
+FETCH_WAIT_MS: Final = 5
 STUCK_S: Final = 60.0
 """How long a partition may bring nothing before its end; an open transaction is over by then."""
 
@@ -114,8 +115,9 @@ class _Reader:
         held = self.witness.range(at, ASK_TIMEOUT_S)
         if held.start >= held.end:
             return
-        # A consumer that is given another partition first waits for the fetch that it has under way: half a second.
-        consumer = self.log.consumer(isolation="read_committed", ends=True, queued_kbytes=32_768)
+        consumer = self.log.consumer(
+            isolation="read_committed", ends=True, queued_kbytes=32_768, fetch_wait_ms=FETCH_WAIT_MS
+        )
         try:
             consumer.assign({at: held.start})
             yield from self._read(consumer, at, held)

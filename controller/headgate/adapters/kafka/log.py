@@ -47,6 +47,7 @@ class KafkaLog:
         max_poll_interval_ms: int | None = None,
         instance: str | None = None,
         queued_kbytes: int | None = None,
+        fetch_wait_ms: int | None = None,
     ) -> KafkaConsumer:
         """Make a consumer; without `group` it can only be assigned to.
 
@@ -65,6 +66,8 @@ class KafkaLog:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
         }
+        if fetch_wait_ms is not None:
+            config["fetch.wait.max.ms"] = fetch_wait_ms
         if max_poll_interval_ms is not None:
             config["max.poll.interval.ms"] = max_poll_interval_ms
         if instance is not None:

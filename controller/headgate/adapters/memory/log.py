@@ -28,6 +28,7 @@ class MemoryLog:
         max_poll_interval_ms: int | None = None,
         instance: str | None = None,  # noqa: ARG002
         queued_kbytes: int | None = None,  # noqa: ARG002
+        fetch_wait_ms: int | None = None,  # noqa: ARG002
     ) -> MemoryConsumer:
         """Make a consumer."""
         self.process.check()
