@@ -1,0 +1,225 @@
+"""From an empty machine to the verdict: take a broker, start the parts, tell the story, end everything.
+
+The exit status is 0 only when every check held, 1 when one did not; problems of the environment are raised as errors,
+which the command line turns into 3. Everything has a bound: each wait its own, and the whole story one more.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from headgate.broker import ChosenBroker, choose_broker
+from headgate.broker.progress import progress_for_person
+from headgate.demo.cluster import Cluster
+from headgate.demo.flights import AIRPORTS, load_flights
+from headgate.demo.processes import Processes
+from headgate.demo.scene import STREAM, Scene, StoryBroke
+from headgate.demo.story import Story
+from headgate.demo.traffic import Traffic
+from headgate.demo.view import View
+from headgate.demo.watch import Watch
+from headgate.settings import load_settings
+from headgate_events.client.commands import CommandClient
+from headgate_events.client.state import StateReader
+from headgate_events.errors import EnvironmentProblem, HeadgateError
+from headgate_events.topics import Topics
+
+DEFAULT_PACE: Final = 400
+WHOLE_STORY_S: Final = 300
+"""Bound of everything after the broker is there. It takes under a minute; a loaded machine may need more."""
+INIT_TIMEOUT_S: Final = 60.0
+WORKERS: Final = ("worker-1", "worker-2")
+KEPT_OUT: Final = ("HEADGATE_CONTEXT", "HEADGATE_CONFIG", "HEADGATE_LOG_LEVEL", "HEADGATE_LOG_FORMAT")
+"""Settings of whoever runs the demo that would lead its parts elsewhere."""
+
+
+def run_demo(*, pace: float = DEFAULT_PACE, keep: bool = False, view: View | None = None) -> int:
+    """Run the demo and return its exit status. `pace` is departures a second; `keep` stays until Ctrl-C at the end.
+
+    Raises the errors of the environment (`EnvironmentProblem`), and KeyboardInterrupt when it is interrupted, also by
+    SIGTERM; by then everything that it started has ended.
+    """
+    view = view or View()
+    view.title("Headgate: a month of departures from New York, through a real Kafka")
+    with ExitStack() as cleanup:
+        cleanup.enter_context(_interrupted_by_signals())
+        folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
+        view.step("A broker")
+        broker = cleanup.enter_context(choose_broker(progress=progress_for_person()))
+        view.say(broker.said)
+        try:
+            with _bounded(WHOLE_STORY_S):
+                scene = _set_up(view, broker, folder, pace, cleanup)
+            with view.picture(scene.look), _bounded(WHOLE_STORY_S):
+                Story(scene, view).tell()
+            if keep:
+                _stay(view, scene)
+            with _bounded(WHOLE_STORY_S):
+                _close(view, scene)
+        except StoryBroke as problem:
+            view.check(False, problem.message)
+        except HeadgateError as problem:
+            if isinstance(problem, EnvironmentProblem):
+                raise
+            view.check(False, str(problem))
+        return _conclude(view, broker, folder, keep)
+
+
+def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup: ExitStack) -> Scene:
+    """Make the topics, start the parts and the traffic, and open the clients."""
+    given = broker.kind == "given"
+    # A cluster that is somebody's gets names that collide with nothing, and is left as it was found.
+    namespace = f"demo-{uuid.uuid4().hex[:8]}" if given else "demo"
+    prefix = f"{namespace}." if given else ""
+    source, destination = f"{prefix}flights", f"{prefix}judged-departures"
+    kafka = dict(load_settings(bootstrap_servers=broker.bootstrap_servers, namespace=namespace).kafka) if given else {}
+    cluster = Cluster(broker.bootstrap_servers, kafka)
+    if given:
+        cleanup.callback(cluster.delete_topics, namespace)
+    processes = cleanup.enter_context(Processes(_environment(broker, namespace, given), folder))
+
+    view.step("Topics")
+    status, output = processes.run("init", timeout_s=INIT_TIMEOUT_S)
+    if status != 0:
+        raise StoryBroke(f"`headgate init` ended with {status}:\n{output}")
+    view.say(f"`headgate init` made and checked the topics of the namespace {namespace}:")
+    view.detail(", ".join(spec.name for spec in Topics(namespace).specs))
+    cluster.create_topic(source, len(AIRPORTS))
+    cluster.create_topic(destination, len(AIRPORTS))
+
+    flights = load_flights()
+    traffic = cleanup.enter_context(Traffic(cluster, source, flights, pace))
+    view.say(
+        f"The {len(flights):,} departures of February 2013 begin to flow into {source}, one partition for each airport "
+        f"({', '.join(AIRPORTS)}), {pace:,.0f} a second instead of about one every two minutes."
+    )
+    view.step("Three processes")
+    projector = processes.start("projector", "projector", HEADGATE_PROJECTOR_NAME="projector")
+    started = [processes.start(name, "worker", HEADGATE_WORKER_NAME=name) for name in WORKERS]
+    for part in (projector, *started):
+        view.detail(f"{part.name:<9}  `{part.command_line}`, process {part.pid}")
+    heartbeats = Topics(namespace).heartbeats
+    watch = cleanup.enter_context(Watch(cluster, destination, source, heartbeats, STREAM))
+    servers = broker.bootstrap_servers
+    return Scene(
+        cluster=cluster,
+        namespace=namespace,
+        source=source,
+        destination=destination,
+        flights=flights,
+        processes=processes,
+        commands=cleanup.enter_context(CommandClient(servers, namespace, source="headgate/demo", kafka=kafka)),
+        states=cleanup.enter_context(StateReader(servers, namespace, kafka=kafka)),
+        traffic=traffic,
+        watch=watch,
+    )
+
+
+def _environment(broker: ChosenBroker, namespace: str, given: bool) -> dict[str, str]:
+    kept_out = KEPT_OUT if given else (*KEPT_OUT, "HEADGATE_KAFKA")
+    environ = {name: value for name, value in os.environ.items() if name not in kept_out}
+    return environ | {
+        "HEADGATE_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+        "HEADGATE_NAMESPACE": namespace,
+        "PYTHONUNBUFFERED": "1",
+        "NO_COLOR": "1",
+    }
+
+
+def _close(view: View, scene: Scene) -> None:
+    """Ask the parts to end, as a service manager would, and see that they do."""
+    left = [part for part in scene.processes.parts.values() if part.name not in scene.killed]
+    view.step("The end")
+    for part in left:
+        scene.killed.add(part.name)
+        part.ask_to_stop()
+    deadline = time.monotonic() + 30
+    ends = [(part.name, part.wait(max(0.0, deadline - time.monotonic()))) for part in left]
+    view.check(
+        all(status == 0 for _, status in ends),
+        "told to end, the parts ended in good order: " + ", ".join(f"{name} {status}" for name, status in ends),
+    )
+
+
+def _conclude(view: View, broker: ChosenBroker, folder: Path, keep: bool) -> int:
+    failed = view.failed
+    view.say("")
+    if failed:
+        view.title(f"{len(failed)} of {len(view.checks)} checks did not hold, after {view.elapsed_s:.0f} s:")
+        for what in failed:
+            view.say(f"- {what}")
+        view.say(f"What the parts wrote is in {folder}.")
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    view.title(f"All {len(view.checks)} checks held, in {view.elapsed_s:.0f} s.")
+    if not keep:
+        again = "" if broker.kind == "given" else ", on a broker that stays while it does"
+        view.say(f"To look around yourself: `headgate demo --keep` leaves everything running{again},")
+        view.say("and docs/demo.md says what there is to see.")
+    return 0
+
+
+def _stay(view: View, scene: Scene) -> None:
+    """Leave everything running until Ctrl-C, and say what can be tried meanwhile."""
+    view.step("Look around")
+    view.say("Everything stays until Ctrl-C. In another terminal:")
+    view.raw(
+        f"export HEADGATE_BOOTSTRAP_SERVERS={scene.cluster.bootstrap_servers} HEADGATE_NAMESPACE={scene.namespace}"
+    )
+    for command in (
+        "headgate get -o wide",
+        f"headgate describe {STREAM}",
+        f"headgate history {STREAM}",
+        f"headgate resume {STREAM} --wait --reason 'one more look'",
+        f"headgate pause {STREAM} --dry-run",
+        "headgate watch",
+        "headgate verify",
+    ):
+        view.raw(command)
+    try:
+        while True:
+            scene.watch_for(1.0)
+    except KeyboardInterrupt:
+        view.say("Ending.")
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that everything is ended on the way out."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _bounded(seconds: int) -> Iterator[None]:
+    """Raise StoryBroke in the block when it takes longer, whatever it waits for just then."""
+
+    def late(_number: int, _frame: FrameType | None) -> None:
+        raise StoryBroke(f"The story was not through after {seconds} s.")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
