@@ -15,7 +15,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from headgate_events import findings
-from headgate_events.envelope import Envelope, from_headers, rfc3339, to_headers
+from headgate_events.envelope import CONTENT_TYPE, SPEC_VERSION, Envelope, from_headers, rfc3339, to_headers
 from headgate_events.ids import MAX_ID_LENGTH
 from headgate_events.names import is_stream_name
 from headgate_events.records import Family, HistoryRecord, Input, Payload, Record, Unreadable
@@ -33,6 +33,7 @@ PROGRESS_TYPE: Final = "headgate.progress.v1"
 HEARTBEAT_TYPE: Final = "headgate.heartbeat.v1"
 MARKER_TYPE: Final = "headgate.marker.v1"
 SOURCE_PROJECTOR: Final = "headgate/projector"
+_FROM_PROJECTOR: Final = ("ce_source", SOURCE_PROJECTOR.encode())
 
 _KINDS: Final = {"command": frozenset(COMMAND_KINDS), "report": frozenset(REPORT_KINDS)}
 _MAX_BYTES: Final = {"commands": MAX_COMMAND_BYTES, "reports": MAX_REPORT_BYTES}
@@ -129,18 +130,24 @@ def report_headers(
 def history_headers(record: HistoryRecord) -> list[tuple[str, bytes]]:
     """Return the headers of a history record; its cause's id stands in `ce_causationid`."""
     payload = record.payload
-    cause = payload.get("cause") or {}
-    return to_headers(
-        Envelope(
-            type=type_of("history", record.kind),
-            id=record.id,
-            source=SOURCE_PROJECTOR,
-            subject=payload.get("stream"),
-            time=rfc3339(payload["at_ms"]),
-            actor=payload.get("actor"),
-            causation_id=cause.get("id") or payload.get("input_id"),
-        )
-    )
+    answers = record.kind in ("outcome", "forwarded")
+    stream, actor = payload["stream"], payload.get("actor")
+    cause = payload["input_id"] if answers else payload["cause"]["id"]
+    headers = [
+        SPEC_VERSION,
+        CONTENT_TYPE,
+        ("ce_type", type_of("history", record.kind).encode()),
+        ("ce_id", record.id.encode()),
+        _FROM_PROJECTOR,
+    ]
+    if stream is not None:
+        headers.append(("ce_subject", stream.encode()))
+    headers.append(("ce_time", rfc3339(payload["at_ms"]).encode()))
+    if actor is not None:
+        headers.append(("ce_actor", actor.encode()))
+    if cause is not None:
+        headers.append(("ce_causationid", cause.encode()))
+    return headers
 
 
 def decode_input(family: Family, record: Record) -> Input | Unreadable:
@@ -213,7 +220,7 @@ def decode_input(family: Family, record: Record) -> Input | Unreadable:
         )
     config = getattr(model, "config", None)
     if config is not None:
-        payload["config"] = config.model_dump(mode="json")
+        payload["config"] = config.model_dump()
     return Input(
         family=family,
         topic=record.topic() or "",

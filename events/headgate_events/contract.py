@@ -1,4 +1,4 @@
-"""The contract as files: JSON Schema of every record and of the definition file, and an AsyncAPI document of the topics.
+"""The contract as files: JSON Schema of every record and of the definition file, and AsyncAPI of the topics.
 
 All of it follows from the models and from `topics.py`, so it cannot say something else than the code. The files are
 committed for people without Python (`headgate schema export` writes them), and a test finds drift.

@@ -7,9 +7,9 @@ the tests. Of a hand-made command only `ce_type`, `ce_id` and the key are requir
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 Headers = Sequence[tuple[str, bytes | str | None]]
 
@@ -22,8 +22,7 @@ DUE_HEADER: Final = "headgate_due"
 MAX_HEADER_BYTES: Final = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The attributes of one record. None means that the attribute is absent."""
 
     type: str | None
@@ -70,31 +69,29 @@ def from_headers(headers: Headers | None) -> Envelope:
 
     Never raises: a value that is no UTF-8 or is longer than 4,096 bytes counts as absent, and who needs it says so.
     """
-    found: dict[str, str] = {}
-    forwarded = False
-    for name, value in headers or ():
-        if name == FORWARDED_HEADER:
-            forwarded = True
-        attribute = _FIELDS.get(name)
-        if attribute is None or value is None or len(value) > MAX_HEADER_BYTES:
-            continue
-        try:
-            found[attribute] = value if isinstance(value, str) else value.decode()
-        except UnicodeDecodeError:
-            continue
+    found = dict(headers or ())
     return Envelope(
-        type=found.get("type"),
-        id=found.get("id"),
-        source=found.get("source"),
-        subject=found.get("subject"),
-        time=found.get("time"),
-        actor=found.get("actor"),
-        correlation_id=found.get("correlation_id"),
-        causation_id=found.get("causation_id"),
-        expected_version=found.get("expected_version"),
-        traceparent=found.get("traceparent"),
-        forwarded=forwarded,
+        type=_text(found.get("ce_type")),
+        id=_text(found.get("ce_id")),
+        source=_text(found.get("ce_source")),
+        subject=_text(found.get("ce_subject")),
+        time=_text(found.get("ce_time")),
+        actor=_text(found.get("ce_actor")),
+        correlation_id=_text(found.get("ce_correlationid")),
+        causation_id=_text(found.get("ce_causationid")),
+        expected_version=_text(found.get("ce_expectedversion")),
+        traceparent=_text(found.get("traceparent")),
+        forwarded=FORWARDED_HEADER in found,
     )
+
+
+def _text(value: bytes | str | None) -> str | None:
+    if value is None or len(value) > MAX_HEADER_BYTES:
+        return None
+    try:
+        return value if isinstance(value, str) else value.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def header(headers: Headers | None, name: str) -> bytes | None:
@@ -111,6 +108,7 @@ def strip_forwarded(headers: Iterable[tuple[str, bytes | str | None]]) -> list[t
     return [(name, value) for name, value in headers if name != FORWARDED_HEADER]
 
 
+@lru_cache(maxsize=1_024)
 def rfc3339(at_ms: int) -> str:
     """Write epoch milliseconds as RFC 3339 in UTC, with milliseconds: `2026-01-31T08:00:00.000Z`."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

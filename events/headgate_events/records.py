@@ -7,7 +7,7 @@ Kafka message; confluent-kafka's messages and those of the in-memory twin both h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 Payload = dict[str, Any]
 Family = Literal["commands", "reports"]
@@ -25,8 +25,7 @@ class Record(Protocol):
     def timestamp(self) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """A readable command or report, with where it stands and when the broker appended it.
 
     `kind` is `pause`, `partition-drained` …; `expected_version` is None when the sender expects none; `actor` is
@@ -68,8 +67,7 @@ class Unreadable:
     actor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryRecord:
+class HistoryRecord(NamedTuple):
     """One record that goes to, or came from, the history: its kind, its id, and the payload with its exact bytes."""
 
     kind: str

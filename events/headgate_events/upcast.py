@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 Payload = dict[str, Any]
@@ -35,6 +36,7 @@ class RecordType:
         return f"headgate.{middle}.v{self.version}"
 
 
+@lru_cache(maxsize=1_024)
 def parse_type(text: str) -> RecordType | None:
     """Take a `ce_type` apart; None when it is not one of ours."""
     if found := _TYPE.fullmatch(text):
@@ -44,6 +46,7 @@ def parse_type(text: str) -> RecordType | None:
     return None
 
 
+@lru_cache(maxsize=1_024)
 def type_of(family: str, kind: str, version: int = PRESENT_VERSION) -> str:
     """Name the `ce_type` of a record: family `command`, kind `pause` is `headgate.command.pause.v1`."""
     return str(RecordType(family, kind, version))

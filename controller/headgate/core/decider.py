@@ -13,7 +13,7 @@ Deciding again what was decided therefore yields nothing, and no input raises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from headgate.core import commands, reports
@@ -67,7 +67,7 @@ def decide(state: State | None, item: Input, policy: Policy = DEFAULT_POLICY) ->
 
 def _rehearsed(state: State | None, item: Input, policy: Policy) -> Turn:
     """Answer a dry run with the outcome that the command would have, changing nothing but the positions folded."""
-    rehearsal = Turn(state, replace(item, payload={**item.payload, "dry_run": False}))
+    rehearsal = Turn(state, item._replace(payload={**item.payload, "dry_run": False}))
     commands.decide_command(rehearsal, policy)
     turn = Turn(state, item)
     last = rehearsal.records[-1]

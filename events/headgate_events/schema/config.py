@@ -119,11 +119,11 @@ def _bound_json(value: Any, depth: int = 0) -> int:
     """Count the nodes of an open section and refuse one that is too large or too deep to carry for ever."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"settings may be nested {_MAX_DEPTH} deep at most")
-    nodes = 1
-    if isinstance(value, dict):
-        nodes += sum(_bound_json(inner, depth + 1) for inner in value.values())
-    elif isinstance(value, list):
-        nodes += sum(_bound_json(inner, depth + 1) for inner in value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    nodes = 1 + len(inner)
+    for each in inner:
+        if isinstance(each, (dict, list)):
+            nodes += _bound_json(each, depth + 1)
     if nodes > _MAX_NODES:
         raise ValueError(f"settings may hold {_MAX_NODES} values at most")
     return nodes
