@@ -209,7 +209,7 @@ class Log(Protocol):
     ) -> LogConsumer:
         """Make a consumer. `fetch_wait_ms` is how long the broker may hold a fetch that has nothing to give.
 
-        An end is said, and a newly assigned partition is fetched, only after the fetch under way came back. So who reads
+        An end is said, and a newly assigned partition is fetched, only after the fetch under way came back. Who reads
         to an end and stops wants it short; who idles for hours wants the default, which costs the broker less.
         """
         ...
