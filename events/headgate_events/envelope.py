@@ -7,7 +7,7 @@ the tests. Of a hand-made command only `ce_type`, `ce_id` and the key are requir
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ FORWARDED_HEADER: Final = "headgate_forwarded"
 DUE_HEADER: Final = "headgate_due"
 """On state records: the earliest deadline (epoch milliseconds), so that a restore need not parse the values."""
 MAX_HEADER_BYTES: Final = 4_096
+# Times are counted in whole numbers from here: a float cannot hold the milliseconds of a far century.
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Envelope(NamedTuple):
@@ -111,7 +113,7 @@ def strip_forwarded(headers: Iterable[tuple[str, bytes | str | None]]) -> list[t
 @lru_cache(maxsize=1_024)
 def rfc3339(at_ms: int) -> str:
     """Write epoch milliseconds as RFC 3339 in UTC, with milliseconds: `2026-01-31T08:00:00.000Z`."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_rfc3339_ms(text: str) -> int:
@@ -119,4 +121,5 @@ def parse_rfc3339_ms(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text[:64]!r} has no time zone")
-    return round(moment.timestamp() * 1000)
+    since = moment - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1_000 + round(since.microseconds / 1_000)

@@ -1,7 +1,7 @@
 """One record of every kind, with every field set that the kind has: what the golden files hold.
 
-They are samples of what stands in topics for ever. A sample is never changed: a kind that changes its meaning gets a new
-version, and that version a sample of its own.
+They are samples of what stands in topics for ever. A sample is never changed: a kind that changes its meaning gets a
+new version, and that version a sample of its own.
 """
 
 from __future__ import annotations
