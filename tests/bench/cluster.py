@@ -1,4 +1,4 @@
-"""What the benchmarks need of a cluster: topics of their own, filled with records, and the time that a topic took to fill."""
+"""What the benchmarks need of a cluster: topics of their own, filled, and the time that a topic took to fill."""
 
 from __future__ import annotations
 

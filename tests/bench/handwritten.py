@@ -1,10 +1,10 @@
-"""The loops that anybody would write by hand with confluent-kafka, tuned as well as we know. What we compare ourselves with.
+"""The loops that anybody would write by hand with confluent-kafka, tuned as well as we know: what we compare with.
 
     python -m tests.bench.handwritten copy SERVERS SOURCE DESTINATION PARTITIONS exactly_once|at_least_once
     python -m tests.bench.handwritten echo SERVERS SOURCE DESTINATION
 
-`copy` moves records until it is ended; `echo` is the smallest transactional echo with one producer: whatever it reads it
-writes again at once, output and positions in one transaction.
+`copy` moves records until it is ended; `echo` is the smallest transactional echo with one producer: whatever it reads
+it writes again at once, output and positions in one transaction.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ HEAD = "| what | ours | compared with | ratio: median (least–most) | bar |\n|-
 def in_turns(
     ours: Callable[[], float], other: Callable[[], float], pairs: int, say: Callable[[str], None] = print
 ) -> tuple[Spread, Spread, Spread]:
-    """Measure both `pairs` times, in turns (and the order of the two in turns as well); return ours, other, ours/other."""
+    """Measure both `pairs` times, in turns, also as to their order; return ours, other and ours/other."""
     mine: list[float] = []
     theirs: list[float] = []
     for number in range(pairs):

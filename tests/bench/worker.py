@@ -1,7 +1,7 @@
 """Worker, Kafka to Kafka: the whole product (projector, worker process, state topic) against the hand-written loop.
 
-Both copy the same filled topic into a fresh one, in turns, as processes of their own beside the same broker. Measured is
-what the destination saw: its records, by the time between its first and its last append.
+Both copy the same filled topic into a fresh one, in turns, as processes of their own beside the same broker. Measured
+is what the destination saw: its records, by the time between its first and its last append.
 """
 
 from __future__ import annotations
