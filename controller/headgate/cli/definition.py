@@ -1,4 +1,4 @@
-"""A stream's definition from a YAML file: read, checked as far as that goes without a cluster, every mistake with its line.
+"""A stream's definition from a YAML file: checked as far as that goes without a cluster, mistakes with their lines.
 
 Unknown keys are the mistake that matters most (a setting that is silently ignored is worse than one that is refused),
 so each is answered with the nearest key that stands there. All mistakes of a text are told at once.

@@ -1,4 +1,4 @@
-"""`headgate describe`: all that an operator needs about one stream, in sections, each left out when it has nothing to say."""
+"""`headgate describe`: all that an operator needs about a stream, in sections; empty ones are left out."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ def _revision(state: StateJson) -> Iterator[str]:
 def _tasks(state: StateJson, now_ms: int) -> Iterator[str]:
     yield _fact("Tasks", f"{len(state['tasks'])} of {state['config']['parallelism']}")
     for worker, task in sorted(state["tasks"].items()):
-        yield f"{INDENT}{worker}: revision {task['revision']}, epoch {task['epoch']}, for {age(task['since_ms'], now_ms)}"
+        since = age(task["since_ms"], now_ms)
+        yield f"{INDENT}{worker}: revision {task['revision']}, epoch {task['epoch']}, for {since}"
 
 
 def _drain(state: StateJson) -> Iterator[str]:

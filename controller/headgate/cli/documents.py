@@ -110,15 +110,19 @@ def _bound_depth(text: str, source: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
+                mark = event.start_mark
                 raise UnreadableDocument(
-                    Place(source, event.start_mark.line + 1), f"it is nested deeper than {MAX_DEPTH}.", hint=_HINT_BOUND
+                    Place(source, mark.line + 1 if mark is not None else 1),
+                    f"it is nested deeper than {MAX_DEPTH}.",
+                    hint=_HINT_BOUND,
                 )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _compose(text: str, source: str) -> Iterator[Document]:
-    for number, node in enumerate(yaml.compose_all(text, _Loader)):
+    nodes: Iterator[yaml.Node] = yaml.compose_all(text, _Loader)
+    for number, node in enumerate(nodes):
         if number >= MAX_DOCUMENTS:
             raise UnreadableDocument(
                 Place(source, node.start_mark.line + 1), f"it has more than {MAX_DOCUMENTS:,} documents."

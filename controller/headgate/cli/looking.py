@@ -59,7 +59,7 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
 def pick(
     connection: Connection, names: Sequence[str] | None, selector: str | None
 ) -> tuple[list[StateJson], list[str]]:
-    """Return the states that were asked for, in the order of the names (else sorted), and the names that are missing."""
+    """Return the states that were asked for, in the order of the names (else sorted), and the missing names."""
     given = check_names(names)
     if given and selector is not None:
         raise InvalidRequest("Names and --selector do not go together.", hint="Give one of the two.")

@@ -1,4 +1,4 @@
-"""`headgate`: the entry point. Every error ends here, as one sentence and a remedy, and as an exit code; never as a traceback.
+"""`headgate`: the entry point. Every error ends here, as a sentence with a remedy and an exit code, never a traceback.
 
 Starting is fast because a verb's file imports next to nothing: clients, models and Kafka come with the verb that runs.
 """
@@ -143,7 +143,7 @@ def main() -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     if completions.COMPLETE_VARIABLE in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
     result: Any = app(

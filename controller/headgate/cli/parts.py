@@ -23,7 +23,7 @@ from headgate.settings import Settings, load_settings
 
 LOOK_EVERY_S: Final = 0.2
 STOP_S: Final = 600.0
-"""How long children may take to drain before they are killed: longer than a drain should, so that it is not cut short."""
+"""How long children may take to drain before they are killed; no drain should be cut short by it."""
 
 
 def part_settings(where: Where, **given: str | None) -> Settings:
@@ -37,7 +37,7 @@ def part_settings(where: Where, **given: str | None) -> Settings:
 
 
 def run_processes(settings: Settings, count: int) -> int:
-    """Run `count` workers as processes of their own until they are told to stop. Return the worst of their exit codes."""
+    """Run `count` workers as processes until they are told to stop. Return the worst of their exit codes."""
     children = [_child(settings, f"{settings.worker_name}-{number}") for number in range(1, count + 1)]
     stopping: list[float] = []
 

@@ -1,4 +1,4 @@
-"""Label selectors, as kubectl writes them: `team=ops`, `tier!=test`, `owner` (is there), `!legacy` (is not), joined by commas."""
+"""Label selectors, as kubectl writes them: `team=ops`, `tier!=test`, `owner`, `!legacy`, joined by commas."""
 
 from __future__ import annotations
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 OUTCOME_TIMEOUT_S: Final = 30.0
 GOAL_TIMEOUT_S: Final = 300.0
 MAX_REASON: Final = 1_000
+STATES_S: Final = 5.0
+"""How long reading the states may take at least, so that a short --timeout ends in how the stream stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Result:
     command: str
     command_id: str
     outcome: str
-    """accepted, refused, without_effect, scheduled, unchanged (nothing was sent), unknown (no answer came) or not_sent."""
+    """accepted, refused, without_effect, scheduled; unchanged or not_sent; unknown when no answer came."""
     exit_code: int
     message: str = ""
     hint: str = ""
@@ -150,10 +152,10 @@ def _answered(order: Order, handle: CommandHandle, deadline: float) -> Result:
     """Await an outcome; of a command that is decided later, also that it is scheduled."""
     try:
         if order.waits:
-            first = shown(handle.first_answer(max(0.0, deadline - time.monotonic())))
+            first = shown(handle.first_answer(_left_s(deadline)))
             if first["kind"] == "scheduled":
                 return _scheduled(order, first)
-        outcome = shown(handle.outcome(max(0.0, deadline - time.monotonic())))
+        outcome = shown(handle.outcome(_left_s(deadline)))
     except HeadgateError as error:
         return _failed(order, error)
     return Result(
@@ -188,6 +190,11 @@ def _scheduled(order: Order, transition: Mapping[str, Any]) -> Result:
     )
 
 
+def _left_s(deadline: float) -> float:
+    """Return what is left of the time, in tenths of seconds, since errors repeat it to people."""
+    return max(0.0, round(deadline - time.monotonic(), 1))
+
+
 def _failed(order: Order, error: HeadgateError) -> Result:
     return Result(
         stream=order.stream,
@@ -216,9 +223,9 @@ def reach_goals(
     if not goals:
         return done
     # A snapshot that is newer than every outcome: a stream that is not in it is gone.
-    states: dict[str, Mapping[str, Any] | None] = dict(connection.states(max(0.1, deadline - started)))
+    states: dict[str, Mapping[str, Any] | None] = dict(connection.states(max(STATES_S, _left_s(deadline))))
     said: dict[int, str] = {}
-    changes = connection.follow(max(0.0, deadline - time.monotonic()))
+    changes = connection.follow(_left_s(deadline))
     while True:
         verdicts = {
             index: judge(goal, states.get(done[index].stream), done[index].incarnation, done[index].version)

@@ -1,7 +1,8 @@
-"""Which cluster and which namespace a command is for: flags, then --context, then the environment, then the current context.
+"""Which cluster and namespace a command is for: flags, --context, the environment, the current context, the defaults.
 
-HEADGATE_CONTEXT stands in for the current context. The nearest wins, each setting for itself: `--namespace test` with a context takes the context's cluster. Whoever said a
-value is remembered, so that a wrong one is answered with its origin.
+The nearest wins, each setting for itself: `--namespace test` with a context takes the context's cluster.
+HEADGATE_CONTEXT stands in for the current context. Who said a value is remembered, so that a wrong one is answered
+with its origin.
 """
 
 from __future__ import annotations

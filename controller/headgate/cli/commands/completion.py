@@ -26,7 +26,7 @@ def completion(
     For bash: source <(headgate completion bash). For zsh: the same, in ~/.zshrc after compinit. For fish:
     headgate completion fish > ~/.config/fish/completions/headgate.fish
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     from headgate.cli.output import say
 
