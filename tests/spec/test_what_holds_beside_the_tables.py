@@ -276,6 +276,22 @@ def test_paused_is_said_only_when_every_listed_partition_has_its_receipt() -> No
     assert story.status == "PAUSED"
 
 
+def test_running_and_paused_name_the_person_who_asked_and_why_although_a_worker_completed_them() -> None:
+    story = Story().at("NOT_STARTED")
+    story.command("start", reason="go live")
+    validated(story)
+    assert (story.state["last"]["actor"], story.state["last"]["reason"]) == ("ada@example", "go live")
+    story.command("pause", reason="maintenance")
+    paused = drained(story, 2).records[-2].payload
+    assert (paused["kind"], paused["actor"], paused["reason"]) == ("stream-paused", "ada@example", "maintenance")
+    assert paused["cause"]["type"] == "headgate.report.partition-drained.v1"
+    assert story.state["last"]["reason"] == "maintenance"
+    story.command("resume", id="r")
+    story.report("positions-checked", command_id="r", passed=True)
+    story.report("error-raised", error=error())
+    assert story.state["last"]["actor"] == "worker:w1"
+
+
 def test_a_source_without_partitions_drains_at_once() -> None:
     story = Story().at("DRAINING")
     story.report("source-listed", partitions={SOURCE: 0})

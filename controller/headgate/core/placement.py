@@ -19,10 +19,8 @@ def weight(stream: str, incarnation: int, worker: str) -> int:
 
 
 def ranked(stream: str, incarnation: int, workers: Iterable[str]) -> list[str]:
-    """Return the workers from the highest weight to the lowest; the first one validates and checks for the stream."""
+    """Return the workers from the highest weight to the lowest.
+
+    The first one validates and checks for the stream; the first `parallelism` run a task of it.
+    """
     return sorted(set(workers), key=lambda worker: (-weight(stream, incarnation, worker), worker))
-
-
-def chosen(stream: str, incarnation: int, workers: Iterable[str], parallelism: int) -> list[str]:
-    """Return the workers that run a task of the stream: the `parallelism` highest, or all where there are fewer."""
-    return ranked(stream, incarnation, workers)[:parallelism]

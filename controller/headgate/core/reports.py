@@ -8,6 +8,7 @@ not (a receipt that stands already, an error that is gone) is answered as withou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from headgate.core.commands import carry_out, delete, drain_timeout_ms
@@ -73,8 +74,15 @@ def _validated(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str
     if passed:
         data["partitions"] = payload.get("partitions", {})
         data["positions"] = payload.get("positions", {})
-    turn.emit(cell.transition, cell.status, asked=turn.by_input, new_epoch=True, **data)
+    asked = _who_asked(turn) if passed else turn.by_input
+    turn.emit(cell.transition, cell.status, asked=asked, new_epoch=True, **data)
     return None
+
+
+def _who_asked(turn: Turn) -> Asked:
+    """Return the report as the cause, on behalf of whoever brought the stream into its present status, and why."""
+    last = turn.present["last"]
+    return replace(turn.by_input, actor=last["actor"], reason=last["reason"])
 
 
 def _checks(payload: Payload) -> list[dict[str, Any]]:
@@ -120,9 +128,9 @@ def _complete_drain(turn: Turn, policy: Policy) -> None:
     done = REPORTS["all partitions drained"][DRAINING]
     assert isinstance(done, Leads)
     if drain["then"] == "deleted":
-        delete(turn, turn.by_input, policy, drained=True)
+        delete(turn, _who_asked(turn), policy, drained=True)
     else:
-        turn.emit(done.transition, done.status, asked=turn.by_input, unclean=False)
+        turn.emit(done.transition, done.status, asked=_who_asked(turn), unclean=False)
 
 
 def _task_started(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
