@@ -103,7 +103,9 @@ class LogConsumer(Protocol):
     def commit(self, positions: Mapping[TopicPartition, Committed], timeout_s: float) -> None:
         """Commit outside a transaction, fenced by the group's generation.
 
-        Raises StaleMember when the group has replaced this member, another LogError when it was not accepted.
+        `timeout_s` is a wish: the real client gives up after its session timeout without a coordinator, and after its
+        request timeout without an answer. Raises StaleMember when the group has
+        replaced this member, another LogError when it was not accepted.
         """
         ...
 

@@ -44,6 +44,23 @@ def test_a_position_before_the_start_is_lost(cluster: Cluster, clients: Clients)
     assert reading.until_values(4) == [b"6", b"7", b"8", b"9"]
 
 
+@pytest.mark.parametrize("assignor", ["range", "cooperative-sticky"])
+def test_a_member_goes_on_from_a_seek_after_it_lost_its_position(
+    cluster: Cluster, clients: Clients, assignor: str
+) -> None:
+    topic = cluster.topic("source", partitions=2)
+    lost, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    clients.write(topic, b"a", b"b", partition=0)
+    clients.write(topic, b"x", b"y", partition=1)
+    member = clients.member(topic, Member(starts={lost: 50, other: 2}), assignor=assignor)
+    with pytest.raises(PositionLost):
+        member.until(lambda: False, "an error")
+    member.consumer.seek({lost: 1})
+    assert member.until_values(1) == [b"b"]
+    clients.write(topic, b"z", partition=1)
+    assert member.until_values(2) == [b"b", b"z"]
+
+
 def test_a_position_behind_the_end_is_lost(cluster: Cluster, clients: Clients) -> None:
     topic = cluster.topic("source")
     clients.write(topic, b"a")

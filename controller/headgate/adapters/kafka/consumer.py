@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as Place
 from headgate.adapters.kafka.bounded import within
 from headgate.adapters.kafka.errors import classify, translate
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
-from headgate.ports.errors import LogError, LogFatal, LogUnavailable, NotAuthorized
+from headgate.ports.errors import LogError, LogFatal, LogUnavailable, NotAuthorized, PositionLost
 from headgate.ports.log import Batch, Committed, Range, RebalanceListener, TopicPartition
 
 SEEK_TIMEOUT_S: Final = 10.0
@@ -41,6 +41,8 @@ class KafkaConsumer:
         self._ends: dict[TopicPartition, int] = {}
         self._failure: BaseException | None = None
         self._paused: set[TopicPartition] = set()
+        self._stopped: set[TopicPartition] = set()
+        self._starts: dict[TopicPartition, int] = {}
         try:
             self._client = Consumer({**config, "error_cb": self._client_error})
         except (KafkaException, ValueError, TypeError) as error:
@@ -64,14 +66,18 @@ class KafkaConsumer:
         self._wanted = "partitions"
         self._forget(lambda _: True)
         self._paused.clear()
-        places = [Place(each.topic, each.partition, position) for each, position in positions.items()]
+        self._stopped.clear()
+        self._starts = dict(positions)
+        places = [Place(*each, position) for each, position in positions.items()]
         self._call("assigning partitions", lambda: self._client.assign(places))
 
     def poll(self, max_records: int, timeout_s: float) -> Batch:
         """Wait for one record, then take what is there."""
         self._raise_failure()
-        aside = [message for message in self._taken if _where(message) in self._paused]
-        self._taken = [message for message in self._taken if _where(message) not in self._paused]
+        aside: list[Message] = []
+        if self._taken:
+            aside = [message for message in self._taken if _where(message) in self._paused]
+            self._taken = [message for message in self._taken if _where(message) not in self._paused]
         room = max_records - len(self._taken)
         try:
             if room > 0:
@@ -112,8 +118,13 @@ class KafkaConsumer:
         """Go on at these positions. Raises LogUnavailable when a partition's fetcher does not start in time."""
         self._forget(lambda each: each in positions)
         deadline = time.monotonic() + SEEK_TIMEOUT_S
+        self._starts.update(positions)
+        stopped = {each: position for each, position in positions.items() if each in self._stopped}
         for each, position in positions.items():
-            self._seek_one(Place(each.topic, each.partition, position), deadline)
+            if each not in stopped:
+                self._seek_one(Place(*each, position), deadline)
+        if stopped:
+            self._start_again(stopped)
 
     def committed(self, partitions: Sequence[TopicPartition], timeout_s: float) -> Mapping[TopicPartition, Committed]:
         """Return the group's committed positions, waiting for transactions that are about to change them."""
@@ -129,16 +140,18 @@ class KafkaConsumer:
                 found[TopicPartition(place.topic, place.partition)] = Committed(place.offset, place.metadata or "")
         return found
 
-    def commit(self, positions: Mapping[TopicPartition, Committed], timeout_s: float) -> None:
-        """Commit and wait for the answer. Raises StaleMember when the group has replaced this member."""
+    def commit(self, positions: Mapping[TopicPartition, Committed], timeout_s: float) -> None:  # noqa: ARG002
+        """Commit and wait for the answer. Raises StaleMember when the group has replaced this member.
+
+        The library's commit takes no bound and cannot be left behind on another thread, since any other call would
+        wait for it. It gives up by itself: after the session timeout without a coordinator, and after the request
+        timeout without an answer.
+        """
         if not positions:
             return
         places = [Place(*each, wanted.position, wanted.metadata) for each, wanted in positions.items()]
         doing = "committing positions"
-        answers = self._call(
-            doing,
-            lambda: within(timeout_s, lambda: self._client.commit(offsets=places, asynchronous=False), doing),
-        )
+        answers = self._call(doing, lambda: self._client.commit(offsets=places, asynchronous=False))
         for place in answers or []:
             if place.error is not None:
                 raise translate(place.error, doing)
@@ -203,7 +216,12 @@ class KafkaConsumer:
         except (KafkaException, RuntimeError) as error:
             logger.warning("leaving the group: %s", error)
 
-    def _take(self, messages: Iterable[Message]) -> None:
+    def _take(self, messages: Sequence[Message]) -> None:
+        """Sort what came. This is the hot path: a batch of nothing but records costs one call for each."""
+        errors = [message for message in messages if message.error() is not None]
+        if not errors and not self._ends:
+            self._taken.extend(messages)
+            return
         for message in messages:
             error = message.error()
             if error is None:
@@ -213,8 +231,11 @@ class KafkaConsumer:
                 offset = message.offset()
                 assert offset is not None, "the end of a partition has an offset"
                 self._ends[_where(message)] = offset
-            elif self._failure is None:
-                self._failure = _message_error(message, error)
+            else:
+                failure = _message_error(message, error)
+                if isinstance(failure, PositionLost):
+                    self._stopped.add(TopicPartition(failure.topic, failure.partition))
+                self._failure = self._failure or failure
 
     def _forget(self, of: Callable[[TopicPartition], bool]) -> None:
         self._taken = [message for message in self._taken if not of(_where(message))]
@@ -235,6 +256,25 @@ class KafkaConsumer:
                 time.sleep(0.005)
             else:
                 return
+
+    def _start_again(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Assign partitions anew: one whose position was lost is stopped, and cannot be sought in."""
+        doing = "assigning partitions again"
+        places = [Place(*each, position) for each, position in positions.items()]
+        if self._cooperative or self._wanted == "partitions":
+            self._call(doing, lambda: self._client.incremental_unassign(places))
+            self._call(doing, lambda: self._client.incremental_assign(places))
+        else:
+            # An eager member can only be assigned everything at once, so the others have to go on where they are.
+            others = [Place(*each) for each in self.assignment() if each not in positions]
+            for place in self._call(doing, lambda: self._client.position(others)) if others else []:
+                if place.offset < 0:  # nothing was delivered since it was assigned or sought in
+                    place.offset = self._starts[TopicPartition(place.topic, place.partition)]
+                places.append(place)
+            self._call(doing, lambda: self._client.assign(places))
+        paused = [place for place in places if (place.topic, place.partition) in self._paused]
+        self._call(doing, lambda: self._client.pause(paused))
+        self._stopped.difference_update(positions)
 
     def _call(self, doing: str, call: Callable[[], Any]) -> Any:
         try:
@@ -260,7 +300,8 @@ class KafkaConsumer:
         told = self._tell(lambda listener: listener.assigned(named), {})
         if told is not None:
             starts = told
-        chosen = [Place(each.topic, each.partition, starts.get(each, OFFSET_INVALID)) for each in named]
+        self._starts.update({each: starts.get(each, OFFSET_INVALID) for each in named})
+        chosen = [Place(*each, self._starts[each]) for each in named]
         self._paused.difference_update(named)
         if self._cooperative:
             self._client.incremental_assign(chosen)
@@ -284,6 +325,7 @@ class KafkaConsumer:
         gone = set(named)
         self._forget(gone.__contains__)
         self._paused -= gone
+        self._stopped -= gone
         if self._cooperative:
             self._client.incremental_unassign(places)
         else:

@@ -19,6 +19,7 @@ from headgate.adapters.kafka.settings import (
     FETCH_QUEUE_BACKOFF_MS,
     QUEUED_KBYTES,
     REQUEST_TIMEOUT_MS,
+    SESSION_TIMEOUT_MS,
     KafkaSettings,
 )
 from headgate.ports.log import Isolation
@@ -78,12 +79,10 @@ class KafkaLog:
             config["group.remote.assignor"] = "range" if assignor == "range" else "uniform"
         else:
             config["partition.assignment.strategy"] = assignor
-            if session_timeout_ms is not None:
-                config["session.timeout.ms"] = session_timeout_ms
-                config["heartbeat.interval.ms"] = max(100, min(3_000, session_timeout_ms // 3))
-        if max_poll_interval_ms is not None and session_timeout_ms is None and not by_broker:
             # The library refuses a session that outlasts the poll interval.
-            config.setdefault("session.timeout.ms", min(45_000, max_poll_interval_ms))
+            session_ms = session_timeout_ms or min(SESSION_TIMEOUT_MS, max_poll_interval_ms or SESSION_TIMEOUT_MS)
+            config["session.timeout.ms"] = session_ms
+            config["heartbeat.interval.ms"] = max(100, min(3_000, session_ms // 3))
         return KafkaConsumer(config, cooperative=by_broker or assignor == "cooperative-sticky")
 
     def producer(self, *, linger_ms: int = 0) -> KafkaProducer:

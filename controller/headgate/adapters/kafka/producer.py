@@ -7,6 +7,7 @@ transaction that is over. One thread owns a producer.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -101,6 +102,10 @@ class KafkaTransactionalProducer:
         """Fence earlier producers of this id and end what they left open."""
         doing = "initialising transactions"
         deadline = time.monotonic() + timeout_s
+        # The library looks for its coordinator every 500 ms, and finds none before there is a first connection: this
+        # question (about a topic that cannot exist, so that none is made by it) waits for the connection instead.
+        with contextlib.suppress(KafkaException):
+            self._client.list_topics("?", timeout_s)
         while True:
             try:
                 self._client.init_transactions(max(0.001, deadline - time.monotonic()))

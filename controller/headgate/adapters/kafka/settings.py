@@ -12,6 +12,9 @@ ClientSetting = str | int | float | bool
 RETRY_BACKOFF_MS: Final = 5
 """Back-to-back transactions wait for the last one's markers by retrying: 100 ms, the default, would be their price."""
 
+SESSION_TIMEOUT_MS: Final = 10_000
+"""How long a silent member keeps its partitions, and a commit waits for a coordinator. The default is 45 s."""
+
 FETCH_QUEUE_BACKOFF_MS: Final = 5
 """A consumer whose queue was full otherwise idles for a second, the default, before it fetches again."""
 

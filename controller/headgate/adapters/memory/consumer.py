@@ -12,12 +12,12 @@ from headgate.adapters.memory.cluster import MemoryKafka, MemoryProcess
 from headgate.adapters.memory.faults import Operation
 from headgate.adapters.memory.groups import OUTSIDE, Assignor, Member, Membership
 from headgate.adapters.memory.record import MemoryRecord
-from headgate.ports.errors import LogError, LogFatal, LogUnavailable, PositionLost
+from headgate.ports.errors import LogError, LogFatal, LogUnavailable, PositionLost, TopicMissing
 from headgate.ports.log import Batch, Committed, Isolation, Range, RebalanceListener, TopicPartition
 
-SESSION_TIMEOUT_MS: Final = 45_000
+SESSION_TIMEOUT_MS: Final = 10_000
 MAX_POLL_INTERVAL_MS: Final = 300_000
-"""Both are the real client's defaults."""
+"""Both as with the real adapter."""
 
 
 class MemoryConsumer:
@@ -52,6 +52,7 @@ class MemoryConsumer:
         self._paused: set[TopicPartition] = set()
         self._stuck: set[TopicPartition] = set()
         self._ended: set[TopicPartition] = set()
+        self._missing: set[str] = set()
         self._turn = 0
         self._failure: BaseException | None = None
         self._closed = False
@@ -165,6 +166,7 @@ class MemoryConsumer:
 
     def _take_part(self) -> None:
         """Do the member's part of a rebalance, as far as it can be done now."""
+        self._say_missing()
         group = self._cluster.group(self._named_group())
         now_ms = self._cluster.clock.now_ms()
         if self._member is not None and self._member.name not in group.members:
@@ -194,6 +196,15 @@ class MemoryConsumer:
         if not group.rebalancing and self._generation != group.generation:
             self._generation = group.generation
             self._take_on(list(self._member.partitions))
+
+    def _say_missing(self) -> None:
+        """Let poll raise once for each subscribed topic that does not exist."""
+        missing = {topic for topic in self._topics if self._cluster.partition_count(topic) == 0}
+        for topic in sorted(missing - self._missing):
+            self._failure = self._failure or TopicMissing(
+                f"The subscribed topic {topic} does not exist.", hint="Create it, or correct its name."
+            )
+        self._missing = missing
 
     def _take_on(self, partitions: list[TopicPartition]) -> None:
         self._positions = dict.fromkeys(partitions)
