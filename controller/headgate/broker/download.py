@@ -179,7 +179,7 @@ class Maven:
             pom = Path(scratch) / "pom.xml"
             pom.write_text(_pom([jar.coordinate for jar in jars]), encoding="utf-8")
             command = [
-                str(self._executable), "--batch-mode", "--quiet", f"--file={pom}",
+                str(self._executable), "--batch-mode", "--quiet", "-Dstyle.color=never", f"--file={pom}",
                 f"-Dmaven.repo.local={Path(scratch) / 'repository'}",
                 "dependency:copy-dependencies", "-DexcludeTransitive=true", f"-DoutputDirectory={staging}",
             ]  # fmt: skip
@@ -193,7 +193,7 @@ class Maven:
                 return _in_short(problem)
         if run.returncode == 0:
             return None
-        errors = [line.removeprefix("[ERROR]").strip() for line in run.stdout.splitlines() if "[ERROR]" in line]
+        errors = [line.partition("[ERROR]")[2].strip() for line in run.stdout.splitlines() if "[ERROR]" in line]
         return _shortened(errors[0]) if errors else f"exit status {run.returncode}"
 
 
