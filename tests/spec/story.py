@@ -29,6 +29,7 @@ class Story:
         self.state: State | None = None
         self.history: list[HistoryRecord] = []
         self.inputs: list[Input] = []
+        self.existed: list[bool] = []
         self.now_ms = 1_000_000
         self._offsets = {"commands": 0, "reports": 0}
 
@@ -73,6 +74,7 @@ class Story:
         folded = fold(self.state, item, self.policy)
         self.inputs.append(item)
         self.state = folded.state
+        self.existed.append(folded.state is not None)
         self.history.extend(folded.records)
         return folded
 
