@@ -82,7 +82,8 @@ class KafkaLog:
             # The library refuses a session that outlasts the poll interval.
             session_ms = session_timeout_ms or min(SESSION_TIMEOUT_MS, max_poll_interval_ms or SESSION_TIMEOUT_MS)
             config["session.timeout.ms"] = session_ms
-            config["heartbeat.interval.ms"] = max(100, min(3_000, session_ms // 3))
+            # Members learn of a rebalance by their heartbeats, and a cooperative one takes two rounds.
+            config["heartbeat.interval.ms"] = max(100, min(1_000, session_ms // 3))
         return KafkaConsumer(config, cooperative=by_broker or assignor == "cooperative-sticky")
 
     def producer(self, *, linger_ms: int = 0) -> KafkaProducer:
