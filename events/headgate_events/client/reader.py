@@ -73,12 +73,14 @@ class TopicReader:
         """
         deadline = time.monotonic() + timeout_s
         ends = high_watermarks(self._bootstrap_servers, self._kafka, self._topic, self._reached, timeout_s)
+        self._note_positions()
         unfinished = {partition for partition, end in ends.items() if self._reached[partition] < end}
         while unfinished:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise self._late(timeout_s, unfinished)
             batch = self._take(min(POLL_S, left_s))
+            self._note_positions()
             unfinished = {partition for partition in unfinished if self._reached[partition] < ends[partition]}
             if batch:
                 yield batch
@@ -108,16 +110,13 @@ class TopicReader:
         batch = take(self._client(), timeout_s=timeout_s)
         if any(message.error() is not None for message in batch):
             batch = [message for message in batch if self._is_record(message)]
-        # Later ones overwrite earlier ones of the same partition, so only the last of each has to be looked at.
-        seen: set[int] = set()
-        for message in reversed(batch):
-            partition = message.partition()
-            if partition not in seen:
-                seen.add(partition)  # type: ignore[arg-type]
-                self._reached[partition] = max(self._reached.get(partition, 0), message.offset() + 1)  # type: ignore[arg-type, index, operator]
-                if len(seen) == len(self._reached):
-                    break
         return batch
+
+    def _note_positions(self) -> None:
+        """Ask the client, which knows it, how far each partition was read: cheaper than looking at every record."""
+        asked = [TopicPartition(self._topic, partition) for partition in self._reached]
+        for each in self._client().position(asked):
+            self._reached[each.partition] = max(self._reached[each.partition], each.offset)
 
     def _is_record(self, message: Message) -> bool:
         error = message.error()

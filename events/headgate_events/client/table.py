@@ -59,8 +59,9 @@ class CompactedTable:
 
     def load(self, records: Iterable[Record]) -> int:
         """Take records in without saying what changed, and return how many there were: what a restore needs."""
-        values, positions = self._values, self.positions
-        count = 0
+        values = self._values
+        count, last = 0, None
+        partition: int | None = None
         for record in records:
             count += 1
             key, value = record.key(), record.value()
@@ -68,7 +69,12 @@ class CompactedTable:
                 values.pop(key, None)
             elif key is not None:
                 values[key] = value
-            positions[record.partition()] = record.offset() + 1  # type: ignore[index, operator]
+            # Records come in runs of one partition, and only the last of a run tells the position.
+            if record.partition() != partition:
+                self._note_position(last)
+                partition = record.partition()
+            last = record
+        self._note_position(last)
         return count
 
     def apply(self, record: Record) -> Change | None:
@@ -131,6 +137,13 @@ class CompactedTable:
     def stored(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with its bytes, progress records and deleted streams included."""
         yield from self._values.items()
+
+    def _note_position(self, record: Record | None) -> None:
+        if record is not None:
+            partition, offset = record.partition(), record.offset()
+            assert partition is not None
+            assert offset is not None
+            self.positions[partition] = offset + 1
 
     def __len__(self) -> int:
         """How many keys are held, progress records and deleted streams included."""

@@ -1,0 +1,154 @@
+"""The in-memory twins beyond what they share with the real clients: time, reports, and records from anybody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from headgate_events.client.sequence import ChainBreak, Entry, Gap
+from headgate_events.codec import encode
+from headgate_events.errors import InvalidRequest, NotFound
+from headgate_events.records import HistoryRecord, Input
+from headgate_events.schema.history import Outcome, Transition
+from headgate_events.testing import MemoryHeadgate
+
+CONFIG = {"source": {"topic": "flights"}, "destination": {"kind": "kafka", "topic": "departures"}}
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def memory() -> MemoryHeadgate:
+    found = MemoryHeadgate(actor="mara")
+    found.commands.create("departures", CONFIG)
+    return found
+
+
+def run(memory: MemoryHeadgate, partitions: int = 1) -> None:
+    memory.commands.start("departures")
+    positions = {"flights": {str(partition): 0 for partition in range(partitions)}}
+    passed = {"partitions": {"flights": partitions}, "positions": positions}
+    memory.report("departures", "validation-passed", passed, worker="worker-1")
+
+
+def status(memory: MemoryHeadgate) -> str | None:
+    found = memory.state.get("departures")
+    return None if found is None else found.status
+
+
+def test_a_whole_life_of_a_stream(memory: MemoryHeadgate) -> None:
+    run(memory)
+    assert status(memory) == "RUNNING"
+    memory.commands.pause("departures", reason="maintenance")
+    assert status(memory) == "DRAINING"
+    memory.report("departures", "source-listed", {"partitions": {"flights": 1}}, worker="worker-1")
+    receipt = {
+        "topic": "flights",
+        "partition": 0,
+        "start": 0,
+        "end": 7,
+        "read": 7,
+        "written": 7,
+        "worker": "worker-1",
+    }
+    memory.report("departures", "partition-drained", {"receipt": receipt}, worker="worker-1")
+    assert status(memory) == "PAUSED"
+
+
+def test_time_moves_only_when_it_is_told_to(memory: MemoryHeadgate) -> None:
+    before = memory.now_ms
+    memory.commands.start("departures")
+    assert memory.now_ms == before
+    assert memory.advance(0) == 0
+    assert status(memory) == "STARTING"
+    assert memory.advance(DAY_MS) == 1
+    assert memory.now_ms == before + DAY_MS
+    assert status(memory) == "NOT_STARTED"
+    with pytest.raises(InvalidRequest):
+        memory.advance(-1)
+
+
+def test_a_command_for_later_is_decided_when_its_time_comes(memory: MemoryHeadgate) -> None:
+    moment = datetime.fromtimestamp(memory.now_ms / 1_000, UTC) + timedelta(hours=1)
+    handle = memory.commands.start("departures", not_before=moment)
+    assert handle.first_answer(0).kind == "scheduled"
+    memory.advance(3_599_000)
+    assert not handle.done
+    memory.advance(1_000)
+    outcome = handle.outcome(0)
+    assert (outcome.outcome, outcome.at_ms) == ("accepted", memory.now_ms)
+
+
+def test_a_forgotten_name_begins_anew_and_its_history_holds(memory: MemoryHeadgate) -> None:
+    memory.commands.delete("departures")
+    assert memory.advance(30 * DAY_MS) == 1
+    memory.commands.create("departures", CONFIG)
+    items = list(memory.history.read("departures"))
+    assert not [item for item in items if isinstance(item, Gap | ChainBreak)]
+    records = [item.record for item in items if isinstance(item, Entry)]
+    steps = [(record.kind, record.incarnation) for record in records if isinstance(record, Transition)]
+    assert steps == [
+        ("stream-created", 0),
+        ("stream-deleted", 0),
+        ("stream-forgotten", 0),
+        ("stream-created", 2),
+    ]
+
+
+def test_a_name_that_is_used_again_at_once_keeps_its_chain(memory: MemoryHeadgate) -> None:
+    memory.commands.delete("departures")
+    assert memory.commands.create("departures", CONFIG).outcome(0).outcome == "accepted"
+    items = list(memory.history.read("departures"))
+    assert not [item for item in items if isinstance(item, Gap | ChainBreak)]
+
+
+def test_a_record_of_any_client_is_answered_even_if_it_cannot_be_read(memory: MemoryHeadgate) -> None:
+    place = memory.append("commands", b"departures", [("ce_type", b"headgate.command.pause.v1")], b"{}")
+    entries = [item for item in memory.history.read("departures") if isinstance(item, Entry)]
+    outcome = entries[-1].record
+    assert isinstance(outcome, Outcome)
+    assert (outcome.outcome, outcome.code, outcome.input) == ("refused", "command.missing_header", place)
+
+
+def test_a_report_of_an_earlier_epoch_is_kept_as_stale(memory: MemoryHeadgate) -> None:
+    run(memory)
+    memory.report("departures", "task-stopped", {"epoch": 0}, worker="worker-1")
+    entries = [item for item in memory.history.read("departures") if isinstance(item, Entry)]
+    outcome = entries[-1].record
+    assert isinstance(outcome, Outcome)
+    assert outcome.outcome == "stale"
+
+
+def test_reports_need_a_stream_and_a_known_kind(memory: MemoryHeadgate) -> None:
+    with pytest.raises(NotFound):
+        memory.report("nobody", "fenced")
+    with pytest.raises(InvalidRequest, match="Known"):
+        memory.report("departures", "fainted")
+
+
+def test_another_decider_can_take_the_controllers_place() -> None:
+    def refuse_all(state: dict[str, Any] | None, item: Input) -> Any:
+        return Refused(item)
+
+    memory = MemoryHeadgate(fold=refuse_all)
+    assert memory.commands.create("departures", CONFIG).outcome(0).code == "not.today"
+    assert memory.state.snapshot() == {}
+
+
+class Refused:
+    """What a decider that refuses everything returns."""
+
+    state = None
+
+    def __init__(self, item: Input) -> None:
+        payload = {
+            "kind": "outcome",
+            "stream": item.stream,
+            "outcome": "refused",
+            "code": "not.today",
+            "at_ms": item.at_ms,
+            "input": {"topic": item.topic, "partition": item.partition, "offset": item.offset},
+            "input_id": item.id,
+        }
+        self.records = (HistoryRecord("outcome", "commands-0-0-0", payload, encode(payload)),)
