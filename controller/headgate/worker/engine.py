@@ -66,10 +66,10 @@ class Engine:
         self.pipeline = pipeline
         self._destination = pipeline.make_destination()
         self.transactional_ids = self._destination.transactional_ids
-        self._destination.open()
         self._reader = pipeline.make_reader()
         self._held = True
-        self._reader.open(self)
+        self._reader.open(self)  # joining goes on beside the opening of the destination; it is heard of in `stand`
+        self._destination.open()
 
     def reopen(self) -> None:
         """Open the destination again after an error; what was uncommitted is gone."""

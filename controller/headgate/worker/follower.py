@@ -26,6 +26,7 @@ class Follower:
         self._topic = topic
         self._isolation: Isolation = isolation
         self._consumer: LogConsumer | None = None
+        self._asker: LogConsumer | None = None
         self._ends: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}
 
@@ -57,18 +58,24 @@ class Follower:
         return batch.records
 
     def look_again(self) -> None:
-        """Ask the broker for the present ends; `caught_up` is about them from now on. Raises LogUnavailable."""
+        """Ask the broker for the present ends; `caught_up` is about them from now on. Raises LogUnavailable.
+
+        A client of its own asks: on the reader's connection the question would wait behind its long poll.
+        """
         if self._consumer is None:
             return
-        ends = {each: self._consumer.range(each, REQUEST_S).end for each in self._positions}
+        if self._asker is None:
+            self._asker = self._log.consumer(isolation=self._isolation)
+        ends = {each: self._asker.range(each, REQUEST_S).end for each in self._positions}
         self._ends = {each: end for each, end in ends.items() if self._positions[each] < end}
 
     def close(self) -> None:
         """Stop; a later poll begins from the beginning."""
-        consumer, self._consumer = self._consumer, None
+        clients, self._consumer, self._asker = (self._consumer, self._asker), None, None
         self._positions, self._ends = {}, {}
-        if consumer is not None:
-            consumer.close()
+        for client in clients:
+            if client is not None:
+                client.close()
 
     def _begin(self) -> None:
         count = self._log.partitions(self._topic, REQUEST_S)

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 import orjson
 import structlog
 
-from headgate.core.placement import chosen, ranked
+from headgate.core.placement import ranked
 from headgate.ports.errors import LogUnavailable
 from headgate.worker.chores import Chores, Executor
 from headgate.worker.fleet import Fleet
@@ -79,6 +79,7 @@ class Supervisor:
         self._views: dict[str, View] = {}
         self._changed: set[str] = set()
         self._live: frozenset[str] = frozenset()
+        self._ranks: dict[tuple[str, int], list[str]] = {}
         self._ready = False
         self._leaving = False
         self._looking = False
@@ -164,6 +165,7 @@ class Supervisor:
             self._views.pop(name, None)
             self._chores.forget(name)
         self._changed.add(name)
+        self._next_chores_s = float("-inf")  # whatever it asks for is begun now
 
     # Placing
 
@@ -172,6 +174,7 @@ class Supervisor:
         if live != self._live:
             logger.info("workers changed", action="worker.fleet", live=sorted(live))
             self._live = live
+            self._ranks.clear()
             self._changed.update(self._views)
         changed, self._changed = self._changed, set()
         for name in sorted(changed):
@@ -186,12 +189,11 @@ class Supervisor:
             return
         if not view.asks_something and view.key not in self.handles:
             del self._views[name]
+            self._ranks.pop(view.key, None)
             self._chores.forget(name)
             return
         handle_here = self.handles.get(view.key)
-        mine = view.wants_tasks and self._me in chosen(
-            view.stream, view.incarnation, self._live, int(view.config.get("parallelism", 1))
-        )
+        mine = view.wants_tasks and self._me in self._ranked(view)[: int(view.config.get("parallelism", 1))]
         if handle_here is None:
             if mine:
                 self._start(view, now_s)
@@ -200,6 +202,12 @@ class Supervisor:
             self._dismiss(handle_here, view, "finish" if stays_good else "drop")
         elif not handle_here.leaving:
             handle_here.mailbox.put(self._order(view, handle_here, now_s))
+
+    def _ranked(self, view: View) -> list[str]:
+        """Return the live workers in this stream's order; kept until the workers change."""
+        if (found := self._ranks.get(view.key)) is None:
+            found = self._ranks[view.key] = ranked(view.stream, view.incarnation, self._live)
+        return found
 
     def _start(self, view: View, now_s: float) -> None:
         self._started += 1
@@ -243,7 +251,7 @@ class Supervisor:
 
     def _begin_chores(self, now_s: float) -> None:
         for view in self._views.values():
-            if view.asks_something and ranked(view.stream, view.incarnation, self._live)[:1] == [self._me]:
+            if view.asks_something and self._ranked(view)[:1] == [self._me]:
                 self._chores.begin(view, now_s, lambda view=view: self._stragglers(view))  # type: ignore[misc]
 
     def _stragglers(self, view: View) -> list[str]:

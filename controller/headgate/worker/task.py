@@ -220,6 +220,8 @@ class Task:
                 self._new_epoch()
             if self._pipeline is not None and view.revision not in {self._pipeline.revision, self._refused_revision}:
                 self._modify()
+            if before.partitions is not None and view.partitions != before.partitions:
+                self._rejoin()
         if view.retry_version != self._retry_version:
             self._retry_version = view.retry_version
             self._retry_at_s = now_s
@@ -274,6 +276,15 @@ class Task:
         self.phase = "starting"
         self._pipeline = pipeline
         self._forget_failure()
+
+    def _rejoin(self) -> None:
+        """Join anew when the source has other partitions: a client of its own accord would learn of them in minutes."""
+        if self.phase in SETTLED:
+            self.engine.settle()
+        if self.engine.is_open:
+            self.engine.let_go()
+            if self.phase != "retrying":
+                self.phase = "starting"
 
     def _built(self, *, inspect: bool) -> Pipeline | None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import NewPartitions
 
 from headgate import bootstrap
 from headgate.settings import Settings
@@ -19,7 +20,7 @@ from headgate_events.schema.state import StreamState
 from headgate_events.topics import Topics as Namespace
 from tests.conftest import Broker
 from tests.support.eventually import eventually
-from tests.support.kafka import Record, Topics, read_to_end
+from tests.support.kafka import Record, Topics, admin, read_to_end
 
 WAIT_S = 30.0
 PARTITIONS = 2
@@ -71,6 +72,14 @@ class Headgate:
     def source(self, name: str, partitions: int = 3) -> str:
         return self.topics.create(name, partitions)
 
+    def grow(self, topic: str, partitions: int) -> None:
+        client = admin(self.servers)
+        client.create_partitions([NewPartitions(topic, partitions)])[topic].result(WAIT_S)
+        self.topics.wait_until_visible(topic, partitions)
+
+    def plain_producer(self) -> Producer:
+        return self._producer
+
     def produce(self, topic: str, count: int, *, start: int = 0, partitions: int | None = 3) -> None:
         """Write `count` numbered records, spread over the partitions in turn."""
         for number in range(start, start + count):
@@ -87,6 +96,7 @@ class Headgate:
     def create_and_start(self, stream: str, **config: Any) -> None:
         self.done(self.commands.create(stream, config))
         self.done(self.commands.start(stream))
+        self.until_status(stream, "RUNNING")
 
     def done(self, handle: Any) -> Any:
         """Wait for a command's acceptance."""

@@ -48,3 +48,143 @@ def test_a_stream_moves_every_record_once_and_pauses_with_a_receipt_for_every_pa
     again = headgate.until_status("orders", "PAUSED")
     assert again.drain is not None
     assert {(each.start, each.end, each.read) for each in again.drain.receipts[source].values()} == {(400, 500, 100)}
+
+
+def test_a_transform_is_changed_between_two_records_without_a_restart(headgate: Headgate) -> None:
+    source, destination, config = kafka_to_kafka(headgate, 1)
+    transform = {"function": "tests.integration.worker.transforms:suffix", "settings": {"text": "-one"}}
+    headgate.produce(source, 100, partitions=1)
+    headgate.worker("a")
+    headgate.create_and_start("orders", **config, transform=transform)
+    headgate.until_moved(destination, 100)
+    before = headgate.get("orders")
+
+    headgate.done(headgate.commands.modify("orders", config | {"transform": transform | {"settings": {"text": "-two"}}}))
+    after = headgate.until("orders", "applied revision 2", lambda state: state.revision.applied == 2)
+    assert after.epoch == before.epoch, "a live change starts no epoch"
+    headgate.produce(source, 100, start=100, partitions=1)
+    moved = headgate.until_moved(destination, 200)
+    assert [each.value for each in moved] == [b"%d-%s" % (n, b"one" if n < 100 else b"two") for n in range(200)]
+
+    headgate.done(headgate.commands.modify("orders", config | {"transform": {"function": "os:system"}}))
+    rejected = headgate.until("orders", "rejects revision 3", lambda state: state.revision.rejected == 3)
+    (said,) = [check for check in rejected.revision.checks if check.result == "failed"]
+    assert said.code == "transform.refused"
+    assert "not allowed" in said.message
+    headgate.produce(source, 1, start=200, partitions=1)
+    assert headgate.until_moved(destination, 201)[-1].value == b"200-two"
+
+
+def test_a_new_destination_restarts_the_tasks_at_the_same_positions(headgate: Headgate) -> None:
+    source, destination, config = kafka_to_kafka(headgate)
+    other = headgate.source("other")
+    headgate.produce(source, 300)
+    headgate.worker("a")
+    headgate.create_and_start("orders", **config)
+    headgate.until_moved(destination, 300)
+    headgate.done(headgate.commands.modify("orders", config | {"destination": {"kind": "kafka", "topic": other}}))
+    headgate.until("orders", "applied revision 2", lambda state: state.revision.applied == 2)
+    headgate.produce(source, 300, start=300)
+    assert numbers(headgate.until_moved(other, 300)) == list(range(300, 600))
+    assert numbers(headgate.read(destination)) == list(range(300))
+
+    missing = config | {"destination": {"kind": "kafka", "topic": "there-is-no-such-topic"}}
+    headgate.done(headgate.commands.modify("orders", missing))
+    rejected = headgate.until("orders", "rejects revision 3", lambda state: state.revision.rejected == 3)
+    assert [check.code for check in rejected.revision.checks if check.result == "failed"] == ["destination.topic_missing"]
+    headgate.produce(source, 3, start=600)
+    assert numbers(headgate.until_moved(other, 303))[-3:] == [600, 601, 602]
+
+
+def test_a_new_source_begins_by_the_start_policy(headgate: Headgate) -> None:
+    source, destination, config = kafka_to_kafka(headgate, 1)
+    other = headgate.source("other", 1)
+    headgate.produce(source, 10, partitions=1)
+    headgate.produce(other, 10, start=100, partitions=1)
+    headgate.worker("a")
+    headgate.create_and_start("orders", **config)
+    headgate.until_moved(destination, 10)
+    changed = config | {"source": {"kind": "kafka", "topic": other, "start": "latest"}}
+    headgate.done(headgate.commands.modify("orders", changed))
+    headgate.until("orders", "applied revision 2", lambda state: state.revision.applied == 2)
+    headgate.done(headgate.commands.pause("orders"))  # a drain ends only when every partition of it is taken on
+    headgate.until_status("orders", "PAUSED")
+    headgate.produce(other, 5, start=200, partitions=1)
+    headgate.done(headgate.commands.resume("orders"))
+    assert numbers(headgate.until_moved(destination, 15)) == [*range(10), *range(200, 205)]
+
+
+def test_an_empty_source_is_drained_and_a_partition_that_appears_later_is_read_from_its_beginning(
+    headgate: Headgate,
+) -> None:
+    source, destination, config = kafka_to_kafka(headgate, 1)
+    headgate.worker("a")
+    config = config | {"destination": {"kind": "kafka", "topic": destination}}
+    headgate.create_and_start("orders", **config)
+    headgate.done(headgate.commands.pause("orders"))
+    paused = headgate.until_status("orders", "PAUSED")
+    assert paused.drain is not None
+    (receipt,) = paused.drain.receipts[source].values()
+    assert (receipt.start, receipt.end, receipt.read, receipt.written) == (0, 0, 0, 0)
+
+    headgate.grow(source, 2)
+    headgate.produce(source, 10, partitions=2)
+    headgate.done(headgate.commands.resume("orders"))
+    assert numbers(headgate.until_moved(destination, 10)) == list(range(10))
+    headgate.done(headgate.commands.pause("orders"))
+    paused = headgate.until_status("orders", "PAUSED")
+    assert paused.drain is not None
+    assert {number: each.read for number, each in paused.drain.receipts[source].items()} == {"0": 5, "1": 5}
+
+
+def test_a_running_stream_notices_new_partitions(headgate: Headgate) -> None:
+    source, destination, config = kafka_to_kafka(headgate, 1)
+    headgate.worker("a")
+    config = config | {"destination": {"kind": "kafka", "topic": destination}}
+    headgate.create_and_start("orders", **config)
+    headgate.until("orders", "runs", lambda state: state.tasks)
+    headgate.grow(source, 2)
+    headgate.until("orders", "lists two partitions", lambda state: state.partitions == {source: 2})
+    headgate.produce(source, 10, partitions=2)
+    headgate.done(headgate.commands.pause("orders"))
+    paused = headgate.until_status("orders", "PAUSED", timeout_s=60)
+    assert paused.drain is not None
+    assert set(paused.drain.receipts[source]) == {"0", "1"}
+
+
+def test_batches_one_to_many_none_and_at_least_once(headgate: Headgate) -> None:
+    source, _, config = kafka_to_kafka(headgate, 1)
+    headgate.produce(source, 50, partitions=1)
+    headgate.worker("a")
+    names = {"twice": 100, "even": 25, "needs_text": 50}
+    for name, count in names.items():
+        destination = headgate.source(f"out-{name}", 1)
+        headgate.create_and_start(
+            name.replace("_", "-"),
+            **config | {"destination": {"kind": "kafka", "topic": destination}},
+            transform={"function": f"tests.integration.worker.transforms:{name}", "settings": {"text": "?"}},
+            delivery="at_least_once",
+        )
+        moved = headgate.until_moved(destination, count)
+        assert len(moved) == count
+        assert {each.key for each in moved} <= {f"key-{n}".encode() for n in range(97)}
+        headgate.done(headgate.commands.pause(name.replace("_", "-")))
+        paused = headgate.until_status(name.replace("_", "-"), "PAUSED")
+        assert paused.drain is not None
+        (receipt,) = paused.drain.receipts[source].values()
+        assert (receipt.read, receipt.written) == (50, count)
+
+
+def test_headers_timestamps_and_the_partition_of_a_key_are_kept(headgate: Headgate) -> None:
+    source, destination, config = kafka_to_kafka(headgate, 1)
+    producer = headgate.plain_producer()
+    producer.produce(source, b"1", b"key", headers=[("a", b"1"), ("a", None)], timestamp=1_600_000_000_000)
+    producer.produce(source, None, b"gone", timestamp=1_600_000_000_001)
+    producer.produce(source, b"3", None, timestamp=1_600_000_000_002)
+    assert producer.flush(10) == 0
+    headgate.worker("a")
+    headgate.create_and_start("orders", **config)
+    first, second, third = headgate.until_moved(destination, 3)
+    assert (first.key, first.value, first.headers) == (b"key", b"1", (("a", b"1"), ("a", None)))
+    assert (second.key, second.value) == (b"gone", None)
+    assert [each.timestamp_ms for each in (first, second, third)] == [1_600_000_000_000 + n for n in range(3)]
