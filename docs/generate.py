@@ -11,12 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headgate.core import diagram
+from headgate_events import tables
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "lifecycle diagram": lambda: f"```mermaid\n{diagram.diagram()}\n```",
     "lifecycle commands": diagram.command_table,
     "lifecycle reports": diagram.report_table,
     "lifecycle refusals": diagram.refusals,
+    "topics": tables.topics,
+    "headers": tables.headers,
+    "command records": tables.commands,
+    "report records": tables.reports,
+    "history records": tables.history,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

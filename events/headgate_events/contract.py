@@ -35,7 +35,7 @@ _RECORDS: Final[dict[str, tuple[str, Any]]] = {
     "stream": ("Stream definition: what a definition file holds", StreamDefinition),
 }
 _TAGGED: Final = {"commands": "command", "reports": "report", "history": "history"}
-_HEADERS: Final = {
+HEADERS: Final = {
     "ce_specversion": "Always 1.0.",
     "ce_type": "The record's type and version.",
     "ce_id": "Unique for one command; a resend with the same id gets the same outcome.",
@@ -114,9 +114,7 @@ def asyncapi() -> dict[str, Any]:
                     "headers": {
                         "type": "object",
                         "required": ["ce_type", "ce_id"],
-                        "properties": {
-                            name: {"type": "string", "description": said} for name, said in _HEADERS.items()
-                        },
+                        "properties": {name: {"type": "string", "description": said} for name, said in HEADERS.items()},
                     },
                     "bindings": {
                         "kafka": {

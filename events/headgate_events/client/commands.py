@@ -19,7 +19,7 @@ from headgate_events.client.interfaces import Commands
 from headgate_events.client.kafka import Settings, make_producer, wrapped
 from headgate_events.client.outcomes import OutcomeFeed
 from headgate_events.client.request import DEFAULT_SOURCE, CommandOptions, build_request, check_actor, default_actor
-from headgate_events.errors import SendFailed
+from headgate_events.errors import HeadgateError, SendFailed
 from headgate_events.names import DEFAULT_NAMESPACE
 from headgate_events.schema.common import InputPosition
 from headgate_events.topics import Topics
@@ -78,7 +78,7 @@ class CommandClient(Commands):
         self._feed.expect(handle, deadline)
         try:
             self._produce(handle, list(request.headers), request.value, deadline)
-        except SendFailed:
+        except HeadgateError:
             self._feed.forget(handle)
             raise
         return handle

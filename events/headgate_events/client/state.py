@@ -45,6 +45,8 @@ class StateReader(State):
         """
         deadline = time.monotonic() + timeout_s
         if not self._restored:
+            # An attempt that broke off may hold streams whose ends are compacted away by now.
+            self._table = CompactedTable()
             self._reader.start(dict.fromkeys(range(self._reader.partitions(timeout_s))))
             for batch in self._reader.to_now(deadline - time.monotonic()):
                 self._table.load(batch)

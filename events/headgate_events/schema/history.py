@@ -286,6 +286,11 @@ class Outcome(Model):
     decided_by: Cause | None = None
     gap: Count | None = None
 
+    @property
+    def accepted(self) -> bool:
+        """Whether it took effect (for a dry run: whether it would have)."""
+        return self.outcome == "accepted"
+
 
 class Forwarded(Model):
     """An input lay in a partition that is not its key's and was written again in the right one."""

@@ -97,6 +97,15 @@ def test_a_command_sent_again_with_its_id_gets_the_same_outcome(given: Given) ->
     assert (first.version, first.repeated) == (again.version, not again.repeated)
 
 
+def test_the_same_command_sent_twice_at_once_is_answered_twice_alike(given: Given) -> None:
+    given.create("departures")
+    handles = [given.commands.start("departures", command_id="start-1") for _ in range(2)]
+    first, second = [handle.outcome(30) for handle in handles]
+    assert first.accepted
+    assert second.accepted
+    assert first.version == second.version == 2
+
+
 def test_another_expected_version_than_the_streams_is_refused(given: Given) -> None:
     given.create("departures")
     assert given.commands.start("departures", expected_version=7).outcome(30).outcome == "refused"

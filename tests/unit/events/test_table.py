@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -97,6 +98,22 @@ def test_a_state_that_cannot_be_read_is_named_and_hides_nobody(value: bytes) -> 
     assert list(table.unreadable()) == ["bad"]
     with pytest.raises(UnreadableRecord):
         table.get("bad")
+
+
+def test_what_is_held_is_little_more_than_what_is_stored() -> None:
+    table = CompactedTable()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(20_000):
+            name = f"stream-{number}"
+            table.load([record(name, state(name), number)])
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    encoded = sum(len(key) + len(value) for key, value in table.stored())
+    assert len(table) == 20_000
+    assert after - before <= 1.6 * encoded
 
 
 def test_a_key_that_a_newer_version_added_does_not_stop_a_reader() -> None:
