@@ -247,6 +247,17 @@ def test_the_applied_revision_is_that_of_the_slowest_task() -> None:
     assert story.state["revision"]["applied"] == 2
 
 
+@pytest.mark.parametrize("gone", ["task-stopped", "worker-silent"])
+def test_a_worker_that_is_gone_no_longer_holds_the_applied_revision_back(gone: str) -> None:
+    story = Story().at("RUNNING")
+    story.report("task-started", worker="w2", revision=1)
+    story.command("modify", config=config(commit_interval_ms=200))
+    story.report("task-started", worker="w2", revision=2)
+    assert story.state["revision"]["applied"] == 1
+    story.report(gone, **({"worker": None, "lost": "w1"} if gone == "worker-silent" else {"worker": "w1"}))
+    assert (list(story.state["tasks"]), story.state["revision"]["applied"]) == (["w2"], 2)
+
+
 def test_modifying_a_stream_to_what_it_is_has_no_effect() -> None:
     story = Story().at("RUNNING")
     (answer,) = outcomes(story.command("modify", config=config()))

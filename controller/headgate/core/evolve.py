@@ -287,8 +287,12 @@ def _task_started(state: State, payload: Payload) -> State:
 
 def _task_stopped(state: State, payload: Payload) -> State:
     worker = payload["worker"]
+    tasks, revision = _without(state["tasks"], worker), state["revision"]
+    # Whoever is left may be at a newer revision than the one that went; with nobody left nothing is known anew.
+    applied = min((task["revision"] for task in tasks.values()), default=revision["applied"])
     return {
-        "tasks": _without(state["tasks"], worker),
+        "tasks": tasks,
+        "revision": {**revision, "applied": applied},
         "errors": {key: error for key, error in state["errors"].items() if error["worker"] != worker},
     }
 
