@@ -30,4 +30,4 @@ def worker(
         raise typer.Exit(run_processes(settings, processes))
     from headgate.bootstrap import make_worker
 
-    make_worker(settings).run()
+    raise typer.Exit(make_worker(settings).run(signals=True))
