@@ -115,7 +115,8 @@ def show_history(view: View, scene: Scene) -> None:
 
 
 def _kind(transition: Transition) -> str:
-    kind: str = transition.kind  # type: ignore[attr-defined] - every transition has one of its own
+    # The base class has none, each of its kinds does.
+    kind: str = transition.kind  # type: ignore[attr-defined]
     return kind
 
 

@@ -37,7 +37,9 @@ from headgate_events.topics import Topics
 DEFAULT_PACE: Final = 400
 WHOLE_STORY_S: Final = 300
 """Bound of everything after the broker is there. It takes under a minute; a loaded machine may need more."""
+CLOSE_S: Final = 60
 INIT_TIMEOUT_S: Final = 60.0
+SNAPSHOT_TIMEOUT_S: Final = 30.0
 WORKERS: Final = ("worker-1", "worker-2")
 KEPT_OUT: Final = ("HEADGATE_CONTEXT", "HEADGATE_CONFIG", "HEADGATE_LOG_LEVEL", "HEADGATE_LOG_FORMAT")
 """Settings of whoever runs the demo that would lead its parts elsewhere."""
@@ -54,24 +56,19 @@ def run_demo(*, pace: float = DEFAULT_PACE, keep: bool = False, view: View | Non
     with ExitStack() as cleanup:
         cleanup.enter_context(_interrupted_by_signals())
         folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
+        scene: Scene | None = None
         view.step("A broker")
         broker = cleanup.enter_context(choose_broker(progress=progress_for_person()))
         view.say(broker.said)
-        try:
-            with _bounded(WHOLE_STORY_S):
-                scene = _set_up(view, broker, folder, pace, cleanup)
-            with view.picture(scene.look), _bounded(WHOLE_STORY_S):
+        with _failures_shown(view), _bounded(WHOLE_STORY_S):
+            scene = _set_up(view, broker, folder, pace, cleanup)
+            with view.picture(scene.look):
                 Story(scene, view).tell()
-            if keep:
-                _stay(view, scene)
-            with _bounded(WHOLE_STORY_S):
+        if keep and scene is not None:
+            _stay(view, scene)
+        if scene is not None:
+            with _failures_shown(view), _bounded(CLOSE_S):
                 _close(view, scene)
-        except StoryBroke as problem:
-            view.check(False, problem.message)
-        except HeadgateError as problem:
-            if isinstance(problem, EnvironmentProblem):
-                raise
-            view.check(False, str(problem))
         return _conclude(view, broker, folder, keep)
 
 
@@ -111,6 +108,8 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
     heartbeats = Topics(namespace).heartbeats
     watch = cleanup.enter_context(Watch(cluster, destination, source, heartbeats, STREAM))
     servers = broker.bootstrap_servers
+    states = cleanup.enter_context(StateReader(servers, namespace, kafka=kafka))
+    states.refresh(SNAPSHOT_TIMEOUT_S)
     return Scene(
         cluster=cluster,
         namespace=namespace,
@@ -119,7 +118,7 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
         flights=flights,
         processes=processes,
         commands=cleanup.enter_context(CommandClient(servers, namespace, source="headgate/demo", kafka=kafka)),
-        states=cleanup.enter_context(StateReader(servers, namespace, kafka=kafka)),
+        states=states,
         traffic=traffic,
         watch=watch,
     )
@@ -188,9 +187,20 @@ def _stay(view: View, scene: Scene) -> None:
         view.raw(command)
     try:
         while True:
-            scene.watch_for(1.0)
+            time.sleep(1.0)
     except KeyboardInterrupt:
         view.say("Ending.")
+
+
+@contextmanager
+def _failures_shown(view: View) -> Iterator[None]:
+    """Turn what the story could not get over into a failed check; the environment's errors are the caller's."""
+    try:
+        yield
+    except EnvironmentProblem:
+        raise
+    except HeadgateError as problem:
+        view.check(False, str(problem))
 
 
 @contextmanager

@@ -146,7 +146,7 @@ class Story:
             lambda: set(scene.watch.owners(began_ms)) == set(range(len(AIRPORTS))),
             FLOW_TIMEOUT_S,
         )
-        view.say(f"{_shares(scene.watch.owners(began_ms))}. The dead worker's open transaction was ended by its heir.")
+        view.say(f"{_shares(scene.watch.owners(began_ms))} now; what the dead had written and not committed is gone.")
 
     def _modify_live(self) -> None:
         view, scene = self._view, self._scene
@@ -258,7 +258,8 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _airports(partitions: Sequence[int]) -> str:
-    return " and ".join(AIRPORTS[partition] for partition in partitions)
+    names = [AIRPORTS[partition] for partition in partitions]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _shares(owners: dict[int, str]) -> str:
