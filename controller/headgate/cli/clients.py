@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headgate.cli.connection import Connection
+from headgate.cli.reaching import reach
 from headgate.cli.target import Target
 from headgate.settings import load_settings
 
@@ -14,15 +15,17 @@ with the default of 500 ms the empty ones alone made every `get` take a second."
 
 
 def connect(target: Target) -> Connection:
-    """Return a connection; each client contacts the cluster when it is first used.
+    """Return a connection to a cluster that answers; each client is made when it is first used.
 
-    Raises InvalidRequest for a bad HEADGATE_ variable, such as HEADGATE_KAFKA, whose security settings are used.
+    Raises ClusterUnreachable, or InvalidRequest for a bad HEADGATE_ variable, such as HEADGATE_KAFKA, whose security
+    settings are used.
     """
     from headgate_events.client.commands import CommandClient
     from headgate_events.client.history import HistoryReader
     from headgate_events.client.state import StateReader
 
     settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
+    reach(target)
     servers, namespace, kafka = settings.bootstrap_servers, settings.namespace, settings.kafka
     reading = {"fetch.wait.max.ms": FETCH_WAIT_MS, **kafka}
 

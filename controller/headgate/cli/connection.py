@@ -109,7 +109,7 @@ def shown(state: Any) -> StateJson:
 
 
 def open_connection(target: Target) -> Connection:
-    """Connect to a cluster, lazily: nothing is sent before the first call."""
+    """Connect to a cluster. Raises ClusterUnreachable when nobody answers there."""
     from headgate.cli.clients import connect
 
     return connect(target)

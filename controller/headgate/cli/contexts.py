@@ -21,7 +21,7 @@ from headgate_events.names import check_namespace
 VARIABLE: Final = "HEADGATE_CONFIG"
 MAX_CONTEXTS: Final = 1_000
 _NAME: Final = re.compile(r"[a-zA-Z0-9]([-._@/a-zA-Z0-9]{0,62}[a-zA-Z0-9])?")
-_SERVER: Final = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9_+]*://)?(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::(\d{1,5}))?")
+_SERVER: Final = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9_+]*://)?(?:\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import typer
 from headgate.cli.exits import ENVIRONMENT, OK
 from headgate.cli.options import Where
 from headgate.cli.output import Format, note, say, structured, table
+from headgate.cli.reaching import reach
 from headgate.cli.verbs import target_of
 from headgate_events.topics import Topics
 
@@ -21,6 +22,7 @@ def initialise(check: bool, partitions: int | None, replication_factor: int | No
 
     target = target_of(where)
     settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
+    reach(target)
     checks = make_topic_administration(settings).ensure(
         Topics(target.namespace).specs,
         partitions=partitions,

@@ -10,6 +10,7 @@ import typer
 from headgate.cli.exits import OK, RUNTIME
 from headgate.cli.options import Where
 from headgate.cli.output import Format, note, say, structured, table
+from headgate.cli.reaching import reach
 from headgate.cli.verbs import target_of
 from headgate.cli.wording import plural
 from headgate_events.topics import Topics
@@ -23,6 +24,7 @@ def verify_namespace(form: Format, where: Where) -> None:
 
     target = target_of(where)
     settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
+    reach(target)
 
     def progress(done: int, count: int) -> None:
         if sys.stderr.isatty():

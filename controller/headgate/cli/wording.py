@@ -14,10 +14,10 @@ from headgate_events.errors import InvalidRequest
 
 MAX_DURATION_S: Final = 366 * 86_400.0
 _UNITS_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(?:\d{1,9}(?:\.\d{1,3})?(?:ms|s|m|h|d))+")
-_PART: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
-_SECONDS: Final = re.compile(r"\d{1,9}(?:\.\d{1,3})?")
-_EPOCH_MS: Final = re.compile(r"\d{12,14}")
+_DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,3})?(?:ms|s|m|h|d))+")
+_PART: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
+_EPOCH_MS: Final = re.compile(r"[0-9]{12,14}")
 # C0 and C1 controls, line and paragraph separators, and the marks that reverse the direction of what follows.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 
