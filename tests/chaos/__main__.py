@@ -1,4 +1,4 @@
-"""`python -m tests.chaos projector --kills 200 --commands 20000 --streams 500`: prints its figures, exit 1 on a finding."""
+"""`python -m tests.chaos projector --kills 200 --commands 20000 --streams 500`: prints figures, exit 1 on a finding."""
 
 from __future__ import annotations
 

@@ -70,15 +70,16 @@ class Figures:
         """Return the figures as a person reads them."""
         found = self.verification
         assert found is not None
-        slowest = sorted(self.recoveries_s)
+        slowest = sorted(self.recoveries_s) or [0.0]
+        late = slowest[int(len(slowest) * 0.95)]
+        recoveries = f"median {statistics.median(slowest):.2f} s, 95 % {late:.2f} s, longest {slowest[-1]:.2f} s"
         return [
             f"kills with SIGKILL                  {self.kills}",
             f"commands                            {self.commands:,} on {self.streams:,} streams",
             f"inputs folded (reports among them)  {found.inputs:,}",
             f"transitions                         {found.transitions:,}",
             f"final outcomes                      {found.outcomes:,}",
-            f"kill to the next outcome            median {statistics.median(slowest):.2f} s, "
-            f"95 % {slowest[int(len(slowest) * 0.95)]:.2f} s, longest {slowest[-1]:.2f} s",
+            f"kill to the next outcome            {recoveries}",
             f"differences found by verify         {found.found}",
             f"problems found by counting          {len(self.problems) - found.found}",
             f"duration                            {self.seconds:.0f} s",
@@ -169,7 +170,10 @@ def run(
         load.send((due - load.sent) // 2)
         seen = worker.answered.total() + worker.transitions
         eventually(
-            lambda seen=seen: worker.answered.total() + worker.transitions > seen, RECOVERY_S, "inputs are folded", 0.01
+            lambda seen=seen: worker.answered.total() + worker.transitions > seen,  # type: ignore[misc]
+            RECOVERY_S,
+            "inputs are folded",
+            0.01,
         )
         owners = eventually(
             lambda: [number for number, each in enumerate(running) if OWNS in each.output()],

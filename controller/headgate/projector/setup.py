@@ -9,7 +9,7 @@ from headgate.core.policy import DEFAULT_POLICY, Policy
 from headgate_events.errors import EnvironmentProblem
 from headgate_events.topics import Topics
 
-TOPICS_WAIT_S: Final = 15.0
+TOPICS_WAIT_S: Final = 5.0
 """How long missing topics are waited for at the start: somebody may be creating them just now."""
 ASK_TIMEOUT_S: Final = 10.0
 """Bound for one question to the broker."""
