@@ -12,10 +12,11 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from headgate_events.contract import HEADERS
+from headgate_events.names import DEFAULT_NAMESPACE
 from headgate_events.schema.commands import AnyCommand, Command
 from headgate_events.schema.history import AnyHistory, Transition
 from headgate_events.schema.reports import AnyReport, Report
-from headgate_events.topics import DEFAULT_NAMESPACE, Topics
+from headgate_events.topics import Topics
 from headgate_events.upcast import type_of
 
 
