@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from headgate import bootstrap
@@ -135,6 +135,19 @@ class Headgate:
             return records
 
         return eventually(look, timeout_s, f"{topic} holds {count} records", every_s=0.2)
+
+    def until_written(self, topic: str, count: int) -> None:
+        """Return when so many records lie in the topic, committed or not."""
+        eventually(
+            lambda: len(read_to_end(self.servers, topic, isolation="read_uncommitted")) >= count,
+            WAIT_S,
+            f"{count} records lie in {topic}",
+        )
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        client = admin(self.servers)
+        (deleted,) = client.delete_records([TopicPartition(topic, partition, before)]).values()
+        deleted.result(WAIT_S)
 
     def close(self) -> None:
         for name in list(self.workers):
