@@ -79,7 +79,7 @@ def test_compaction_keeps_the_last_of_each_key_and_moves_no_end(steps: list[tupl
     before, _ = log.read(0, 1_000, "read_committed")
     last = {each.key(): each for each in before}
     ends = (log.end, log.last_stable())
-    uncommitted = [each for each in log.read(log.last_stable(), 1_000, "read_uncommitted")[0]]
+    uncommitted = list(log.read(log.last_stable(), 1_000, "read_uncommitted")[0])
     log.compact(drop_tombstones=False)
     after, position = log.read(0, 1_000, "read_committed")
     assert {each.key(): each for each in after} == last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
@@ -25,6 +25,7 @@ class Cluster(Protocol):
 
     name: str
     memory: MemoryKafka | None
+    protocol: Literal["classic", "consumer"]
 
     def log(self) -> Log: ...
 
@@ -44,6 +45,7 @@ class InMemory:
         self.clock = ManualClock()
         self.memory: MemoryKafka | None = MemoryKafka(self.clock)
         self.name = "conformance"
+        self.protocol: Literal["classic", "consumer"] = "classic"
 
     def log(self) -> Log:
         assert self.memory is not None
@@ -72,11 +74,16 @@ class InMemory:
 class RealKafka:
     """A real broker; what waits here waits for it, with a deadline."""
 
-    def __init__(self, bootstrap_servers: str, namespace: str, topics: Topics) -> None:
+    def __init__(
+        self, bootstrap_servers: str, namespace: str, topics: Topics, protocol: Literal["classic", "consumer"]
+    ) -> None:
         self.name = namespace
         self.memory: MemoryKafka | None = None
         # The tests' topics are visible before they are used, so a missing one need not be waited for.
-        self._settings = KafkaSettings(bootstrap_servers, {"topic.metadata.propagation.max.ms": 2_000})
+        self._settings = KafkaSettings(
+            bootstrap_servers, {"topic.metadata.propagation.max.ms": 2_000}, group_protocol=protocol
+        )
+        self.protocol = protocol
         self._topics = topics
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
 

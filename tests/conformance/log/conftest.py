@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -11,27 +11,40 @@ from headgate.ports.log import Isolation, Log, LogConsumer, TopicPartition, Tran
 from tests.conformance.log.clusters import Cluster, InMemory, Member, Reading, RealKafka
 
 # The first test of a run may also wait for its broker.
-REAL = pytest.param("kafka", marks=[pytest.mark.integration, pytest.mark.timeout(420)])
+REAL_MARKS = [pytest.mark.integration, pytest.mark.timeout(420)]
 
 
-@pytest.fixture(scope="session", params=["memory", REAL])
-def bootstrap_servers(request: pytest.FixtureRequest) -> str | None:
-    """Where the real broker answers, or None for the one in memory.
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on both clusters, and those of groups also with the group protocol of KIP-848."""
+    if "kind" not in metafunc.fixturenames:
+        return
+    kinds = ["memory", pytest.param("kafka", marks=REAL_MARKS)]
+    if metafunc.module.__name__.endswith("test_groups"):
+        kinds.append(pytest.param("kafka-kip-848", marks=REAL_MARKS))
+    metafunc.parametrize("kind", kinds, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Which cluster, and where it answers.
 
     For the whole run, so that the broker is chosen by the settings of whoever runs the suite, which no test sees.
     """
     if request.param == "memory":
-        return None
+        return "memory", ""
     broker: Any = request.getfixturevalue("broker")
-    return str(broker.bootstrap_servers)
+    return request.param, str(broker.bootstrap_servers)
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, bootstrap_servers: str | None) -> Cluster:
+def cluster(request: pytest.FixtureRequest, kind: tuple[str, str]) -> Cluster:
     """A cluster under test, in a namespace of its own."""
-    if bootstrap_servers is None:
+    name, bootstrap_servers = kind
+    if name == "memory":
         return InMemory()
-    return RealKafka(bootstrap_servers, request.getfixturevalue("namespace"), request.getfixturevalue("topics"))
+    protocol: Literal["classic", "consumer"] = "consumer" if name == "kafka-kip-848" else "classic"
+    namespace, topics = request.getfixturevalue("namespace"), request.getfixturevalue("topics")
+    return RealKafka(bootstrap_servers, namespace, topics, protocol)
 
 
 class Clients:

@@ -76,8 +76,9 @@ def test_a_member_can_still_commit_while_it_gives_partitions_up(cluster: Cluster
     share(cluster, readings, listeners[:1], [2])
     readings.append(clients.member(topic, listeners[1], assignor="range"))
     share(cluster, readings, listeners, [1, 1])
-    both = [TopicPartition(topic, 0), TopicPartition(topic, 1)]
-    assert readings[1].consumer.committed(both, 30.0) == dict.fromkeys(both, Committed(7, "handed over"))
+    given_up = [each for word, partitions in listeners[0].heard if word == "revoked" for each in partitions]
+    assert listeners[1].has <= set(given_up)
+    assert readings[1].consumer.committed(given_up, 30.0) == dict.fromkeys(given_up, Committed(7, "handed over"))
 
 
 def test_a_listener_says_where_to_start(cluster: Cluster, clients: Clients) -> None:
@@ -164,6 +165,8 @@ def test_who_is_no_member_cannot_commit_for_a_group_that_has_some(cluster: Clust
 
 
 def test_a_subscription_to_a_topic_that_does_not_exist_is_an_error(cluster: Cluster, clients: Clients) -> None:
+    if cluster.protocol == "consumer":
+        pytest.skip("by KIP-848 the broker waits for such a topic and tells the member nothing")
     member = clients.member(f"{cluster.name}.missing", Member())
     with pytest.raises(TopicMissing):
         member.until(lambda: False, "an error")
