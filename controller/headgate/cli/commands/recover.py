@@ -42,4 +42,5 @@ def recover(
     from headgate.cli.positions import read_policy
     from headgate.cli.verbs import send_to
 
-    send_to(names, selector, sending, where, output, "recover", positions=read_policy(at, offsets or [], skip))
+    positions = read_policy(at, offsets or [], skip).model_dump(mode="json")
+    send_to(names, selector, sending, where, output, "recover", positions=positions)
