@@ -43,10 +43,13 @@ BACKOFF_INITIAL_S: Final = 0.05
 BACKOFF_MAX_S: Final = 5.0
 RESTORE_WAIT_S: Final = 0.02
 OBSERVE_EVERY_S: Final = 0.1
+OBSERVE_AGAIN_S: Final = 2.0
 CALM_S: Final = 60.0
 """After so long without an error the backoff begins at its first step again."""
 
 Phase = Literal["restoring", "claiming", "active"]
+_PASSING: Final = (TransactionInDoubt, StaleMember, LogUnavailable)
+"""What passes by itself: waited for with backoff, and tried again."""
 log = structlog.get_logger(__name__)
 
 
@@ -132,7 +135,7 @@ class Projector:
         """Do one bounded unit of work. What may be retried is waited for, with backoff; the rest is raised."""
         try:
             return self._step(now_s)
-        except (TransactionInDoubt, StaleMember, LogUnavailable) as error:
+        except _PASSING as error:
             self._back_off(now_s, error)
             return Step(waited_for=error.code)
         except LogFatal as error:
@@ -148,34 +151,70 @@ class Projector:
         log.info("projector.stopped", name=self._settings.name)
 
     def _step(self, now_s: float) -> Step:
-        if now_s < self._wait_until_s:
-            self._clock.sleep(min(self._settings.poll_s, self._wait_until_s - now_s))
-            return Step(waited_for="backoff")
+        left_s = self._wait_until_s - now_s
         if self._consumer is None:
+            if left_s > 0:
+                self._clock.sleep(min(self._settings.poll_s, left_s))
+                return Step(waited_for="backoff")
             self._start()
         consumer, ownership, restorer = self._parts()
-        # All that may fail without having read anything comes before the poll: what a poll brought must be committed.
-        if self._session.phase in {"closed", "broken"}:
-            self._session.open(ASK_TIMEOUT_S)
-        restored = self._restore(now_s, consumer, ownership, restorer)
-        observed = self._observe(now_s)
-        busy = any(each.phase != "active" for each in self._owned.values())
-        records = self._poll(consumer, 0.0 if busy else self._settings.poll_s)
+        problem: LogError | None = None
+        restored = observed = 0
+        if left_s <= 0:
+            try:
+                restored = self._prepare(now_s, consumer, ownership, restorer)
+                observed = self._observe(now_s)
+            except _PASSING as error:
+                # It is raised after the poll: only there a member learns that the group went on without it.
+                problem = error
+        settled = problem is None and left_s <= 0
+        if not settled:
+            wait_s = max(0.0, min(self._settings.poll_s, left_s))
+        else:
+            busy = any(each.phase != "active" for each in self._owned.values())
+            wait_s = 0.0 if busy else self._settings.poll_s
+        records = self._poll(consumer, wait_s)
         self._follow(ownership)
         ownership.check_colocation(now_s)
-        draft = self._fold(records)
+        if not settled:
+            self._put_back(records, consumer)
+        if problem is not None:
+            raise problem
+        draft = self._fold(records) if settled else None
         if draft is None:
-            return Step(restored=restored, observed=observed)
+            return Step(restored=restored, observed=observed, waited_for=None if settled else "backoff")
         self._commit(draft, consumer, now_s)
         return Step(inputs=draft.inputs, records=draft.records, restored=restored, observed=observed)
+
+    def _prepare(self, now_s: float, consumer: LogConsumer, ownership: Ownership, restorer: Restorer) -> int:
+        """See that what a poll brings can be committed; return how many partitions became active."""
+        if self._session.phase in {"closed", "broken"}:
+            self._session.open(ASK_TIMEOUT_S)
+        return self._restore(now_s, consumer, ownership, restorer)
+
+    def _put_back(self, records: Sequence[Record], consumer: LogConsumer) -> None:
+        """Rewind over records that cannot be folded now."""
+        positions: dict[TopicPartition, int] = {}
+        for record in records:
+            owned = self._owned.get(record.partition() or 0)
+            if owned is not None and owned.phase == "active" and owned.states.positions is not None:
+                at = TopicPartition(record.topic() or "", record.partition() or 0)
+                positions[at] = owned.states.positions[self._families[at.topic]]
+        if positions:
+            consumer.seek(positions)
 
     def _observe(self, now_s: float) -> int:
         if now_s < self._observe_again_s:
             return 0
         self._observe_again_s = now_s + OBSERVE_EVERY_S
-        return self._observer.step(
-            now_s, {number: each.states for number, each in self._owned.items() if each.phase == "active"}
-        )
+        watched = {number: each.states for number, each in self._owned.items() if each.phase == "active"}
+        try:
+            return self._observer.step(now_s, watched)
+        except LogUnavailable as error:
+            # Commands are folded without an observer; it looks again later.
+            self._observe_again_s = now_s + OBSERVE_AGAIN_S
+            log.warning("projector.observer_waits", error=str(error))
+            return 0
 
     def _start(self) -> None:
         partitions = self._count_partitions()
