@@ -124,7 +124,9 @@ class TopicAdministration:
             elif not _exists(refusal):
                 failure = translate(refusal, f"creating {spec.name}")
                 checks[spec.name] = TopicCheck(spec.name, "failed", failure.message, failure.hint)
-        self._await_leaders([name for name, check in checks.items() if check.verdict == "created"], deadline)
+        # Also those that somebody else has just created: they are checked next, and must be visible for that.
+        there = [spec.name for spec in specs if spec.name not in checks or checks[spec.name].fine]
+        self._await_leaders(there, deadline)
         return checks
 
     def _await_leaders(self, names: Sequence[str], deadline: float) -> None:
