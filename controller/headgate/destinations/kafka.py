@@ -41,22 +41,12 @@ class KafkaDestinationSettings(BaseModel):
     headers: Literal["keep", "drop"] = "keep"
 
 
-def _forward(produce: Any, topic: str, records: Sequence[Record], settings: KafkaDestinationSettings) -> None:
-    """Produce records as they are. The hot path: one call a record, and nothing that a setting did not ask for.
-
-    `produce` is the port's: (topic, value, key, headers, partition, timestamp_ms).
-    """
-    keep = settings.headers == "keep"
-    if settings.partition == "source":
-        for record in records:
-            headers = record.headers() if keep else None
-            produce(topic, record.value(), record.key(), headers, record.partition(), record.timestamp()[1])
-    elif keep:
-        for record in records:
-            produce(topic, record.value(), record.key(), record.headers(), None, record.timestamp()[1])
-    else:
-        for record in records:
-            produce(topic, record.value(), record.key(), None, None, record.timestamp()[1])
+def _forward(
+    producer: LogProducer | TransactionalProducer, records: Sequence[Record], settings: KafkaDestinationSettings
+) -> None:
+    """Produce records as they are: the hot path, which is the adapter's."""
+    keep_headers, keep_partition = settings.headers == "keep", settings.partition == "source"
+    producer.forward(settings.topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
 
 
 def _write(produce: Any, topic: str, outputs: Sequence[Output], settings: KafkaDestinationSettings) -> None:
@@ -93,7 +83,7 @@ class TransactionalDestination:
         """Produce records unchanged in the open transaction."""
         producer = self._producer()
         try:
-            _forward(producer.produce, self._settings.topic, records, self._settings)
+            _forward(producer, records, self._settings)
         except LogError:
             self._session.doubt()
             raise
@@ -144,12 +134,12 @@ class FlushingDestination:
     def open(self) -> None:
         """Make a new producer: what the old one still held is given up, and read again."""
         self.close()
-        self._producer = self._log.producer(linger_ms=LINGER_MS)
+        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True)
 
     def forward(self, records: Sequence[Record]) -> None:
         """Queue records unchanged."""
         producer = self._ready()
-        _forward(producer.produce, self._settings.topic, records, self._settings)
+        _forward(producer, records, self._settings)
         producer.poll()
 
     def write(self, outputs: Sequence[Output]) -> None:

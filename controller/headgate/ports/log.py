@@ -150,6 +150,10 @@ class LogProducer(Protocol):
         """
         ...
 
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Queue consumed records again as they are, timestamps included: produce(), without a call for each."""
+        ...
+
     def poll(self) -> None:
         """Serve delivery callbacks that are due, without waiting."""
         ...
@@ -181,6 +185,10 @@ class TransactionalProducer(Protocol):
         partition: int | None = None,
         timestamp_ms: int | None = None,
     ) -> None: ...
+
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Produce consumed records again as they are, timestamps included: produce(), without a call for each."""
+        ...
 
     def send_offsets(
         self, positions: Mapping[TopicPartition, Committed], group_metadata: Any, timeout_s: float
@@ -216,7 +224,9 @@ class Log(Protocol):
         """
         ...
 
-    def producer(self, *, linger_ms: int = 0) -> LogProducer: ...
+    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> LogProducer:
+        """Make an idempotent producer. With `failures_only` no delivery is confirmed one by one; flush() says it all."""
+        ...
 
     def transactional_producer(
         self, transactional_id: str, *, linger_ms: int = 0, timeout_ms: int = 20_000

@@ -150,3 +150,37 @@ def test_a_batch_is_no_larger_than_asked_for(cluster: Cluster, clients: Clients)
     cluster.until(all_there, "50 records")
     assert max(sizes) <= 7
     assert seen == [b"%d" % number for number in range(50)]
+
+
+def test_records_are_forwarded_as_they_are(cluster: Cluster, clients: Clients) -> None:
+    source, target = cluster.topic("forward-from"), cluster.topic("forward-to", partitions=2)
+    producer = clients.log.producer()
+    producer.produce(source, b"a", b"k", [("h", b"1")], timestamp_ms=1_700_000_000_000)
+    producer.produce(source, None, b"k")
+    producer.flush(30.0)
+    reader = clients.reader(source)
+    reader.until_values(2)
+
+    producer.forward(target, reader.records, keep_headers=True, keep_partition=True)
+    producer.flush(30.0)
+    producer.close()
+
+    forwarded = clients.reader(target, partitions=2)
+    forwarded.until_values(2)
+    assert [(each.value(), each.key()) for each in forwarded.records] == [(b"a", b"k"), (None, b"k")]
+    assert {each.partition() for each in forwarded.records} == {0}
+    assert forwarded.records[0].headers() == [("h", b"1")]
+    assert forwarded.records[0].timestamp()[1] == 1_700_000_000_000
+
+
+def test_a_failed_delivery_is_raised_by_the_flush_where_only_failures_are_told(
+    cluster: Cluster, clients: Clients
+) -> None:
+    topic = cluster.topic("small-failures", config={"max.message.bytes": "1000"})
+    producer = clients.log.producer(failures_only=True)
+    producer.produce(topic, b"x" * 5_000)
+    with pytest.raises(RecordTooLarge):
+        producer.flush(30.0)
+    producer.produce(topic, b"x")
+    producer.flush(30.0)
+    producer.close()

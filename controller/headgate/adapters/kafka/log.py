@@ -86,9 +86,9 @@ class KafkaLog:
             config["heartbeat.interval.ms"] = max(100, min(1_000, session_ms // 3))
         return KafkaConsumer(config, cooperative=by_broker or assignor == "cooperative-sticky")
 
-    def producer(self, *, linger_ms: int = 0) -> KafkaProducer:
-        """Make an idempotent producer."""
-        return KafkaProducer(self._producing(linger_ms))
+    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> KafkaProducer:
+        """Make an idempotent producer; `failures_only` spares a call for each record that was delivered."""
+        return KafkaProducer(self._producing(linger_ms), failures_only=failures_only)
 
     def transactional_producer(
         self, transactional_id: str, *, linger_ms: int = 0, timeout_ms: int = 20_000

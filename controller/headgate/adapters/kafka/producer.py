@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -20,9 +20,15 @@ from headgate.adapters.kafka.errors import kafka_error, translate, translate_in_
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
 from headgate.ports.errors import LogError, LogFatal, LogUnavailable, TransactionInDoubt
 from headgate.ports.log import Committed, DeliveryCallback, HeaderList, TopicPartition
+from headgate_events.records import Record
 
 QUEUE_FULL_TIMEOUT_S: Final = 30.0
 """How long a record waits for room in the queue of a producer."""
+
+ANY_PARTITION: Final = -1
+"""Lets the key decide."""
+
+DeliveryReport = Callable[[KafkaError | None, Message], None]
 
 _REFUSED: Final = (KafkaException, RuntimeError, ValueError, TypeError)
 _MAX_FAILURES: Final = 1
@@ -31,9 +37,13 @@ _MAX_FAILURES: Final = 1
 class KafkaProducer:
     """Implements `LogProducer`."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self._held = [make_client(config)]
+    def __init__(self, config: Mapping[str, Any], *, failures_only: bool = False) -> None:
+        reports: dict[str, Any] = {"on_delivery": self._delivered}
+        if failures_only:
+            reports["delivery.report.only.error"] = True
+        self._failures_only = failures_only
         self._failed: list[LogError] = []
+        self._held = [make_client({**config, **reports})]
 
     def produce(
         self,
@@ -46,10 +56,18 @@ class KafkaProducer:
         on_delivery: DeliveryCallback | None = None,
     ) -> None:
         """Queue one record."""
-        more = _placement(headers, partition, timestamp_ms)
-        more["on_delivery"] = self._delivered if on_delivery is None else self._reporting(on_delivery)
+        assert on_delivery is None or not self._failures_only, "a producer of failures only confirms nothing"
+        tell = None if on_delivery is None else self._reporting(on_delivery)
         try:
-            enqueue(self._client, topic, value, key, more)
+            enqueue(self._client, topic, value, key, headers, partition, timestamp_ms, tell)
+        except _REFUSED as error:
+            raise translate(error, f"producing to {topic}") from error
+
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Queue consumed records again as they are."""
+        client = self._client
+        try:
+            enqueue_records(client, topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
         except _REFUSED as error:
             raise translate(error, f"producing to {topic}") from error
 
@@ -136,7 +154,17 @@ class KafkaTransactionalProducer:
     ) -> None:
         """Queue one record in the open transaction."""
         try:
-            enqueue(self._client, topic, value, key, _placement(headers, partition, timestamp_ms))
+            enqueue(self._client, topic, value, key, headers, partition, timestamp_ms)
+        except LogUnavailable as error:
+            raise TransactionInDoubt(error.message, hint=error.hint) from error
+        except _REFUSED as error:
+            raise translate_in_transaction(error, f"producing to {topic}") from error
+
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Produce consumed records again as they are."""
+        client = self._client
+        try:
+            enqueue_records(client, topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
         except LogUnavailable as error:
             raise TransactionInDoubt(error.message, hint=error.hint) from error
         except _REFUSED as error:
@@ -196,35 +224,65 @@ def held_client(held: list[Producer]) -> Producer:
     return held[0]
 
 
-def enqueue(client: Producer, topic: str, value: bytes | None, key: bytes | None, more: dict[str, Any]) -> None:
+def enqueue(
+    client: Producer,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    headers: HeaderList | None,
+    partition: int | None,
+    timestamp_ms: int | None,
+    on_delivery: DeliveryReport | None = None,
+) -> None:
     """Queue one record, waiting while the queue is full. Raises LogUnavailable when that lasts too long."""
+    if headers is not None and not isinstance(headers, list):
+        headers = list(headers)
+    # By position, in the order of the library: names would cost as much again as the call.
+    placed = (topic, value, key, ANY_PARTITION if partition is None else partition)
+    arguments = (*placed, on_delivery, None, timestamp_ms or 0, headers)
     try:
-        client.produce(topic, value, key, **more)
+        client.produce(*arguments)
     except BufferError:
-        deadline = time.monotonic() + QUEUE_FULL_TIMEOUT_S
-        while True:
-            client.poll(0.05)
-            try:
-                client.produce(topic, value, key, **more)
-            except BufferError as error:
-                if time.monotonic() > deadline:
-                    raise LogUnavailable(
-                        f"The queue to {topic} stayed full for {QUEUE_FULL_TIMEOUT_S:g} s.",
-                        hint="Check that the brokers run and can be reached.",
-                    ) from error
-            else:
-                return
+        _wait_for_room(client, arguments)
 
 
-def _placement(headers: HeaderList | None, partition: int | None, timestamp_ms: int | None) -> dict[str, Any]:
-    more: dict[str, Any] = {}
-    if headers is not None:
-        more["headers"] = headers if isinstance(headers, list) else list(headers)
-    if partition is not None:
-        more["partition"] = partition
-    if timestamp_ms is not None:
-        more["timestamp"] = timestamp_ms
-    return more
+def enqueue_records(
+    client: Producer, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool
+) -> None:
+    """Queue consumed records as they are. The hot path: one call of the library for each record, and nothing else."""
+    produce = client.produce
+    for record in records:
+        timestamp_ms = record.timestamp()[1]
+        arguments: tuple[Any, ...] = (
+            topic,
+            record.value(),
+            record.key(),
+            record.partition() if keep_partition else ANY_PARTITION,
+            None,
+            None,
+            timestamp_ms if timestamp_ms > 0 else 0,
+            record.headers() if keep_headers else None,
+        )
+        try:
+            produce(*arguments)
+        except BufferError:
+            _wait_for_room(client, arguments)
+
+
+def _wait_for_room(client: Producer, arguments: tuple[Any, ...]) -> None:
+    deadline = time.monotonic() + QUEUE_FULL_TIMEOUT_S
+    while True:
+        client.poll(0.05)
+        try:
+            client.produce(*arguments)
+        except BufferError as error:
+            if time.monotonic() > deadline:
+                raise LogUnavailable(
+                    f"The queue to {arguments[0]} stayed full for {QUEUE_FULL_TIMEOUT_S:g} s.",
+                    hint="Check that the brokers run and can be reached.",
+                ) from error
+        else:
+            return
 
 
 def _log_error(error: KafkaError) -> None:

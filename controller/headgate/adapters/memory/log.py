@@ -43,7 +43,7 @@ class MemoryLog:
             max_poll_interval_ms=max_poll_interval_ms or MAX_POLL_INTERVAL_MS,
         )
 
-    def producer(self, *, linger_ms: int = 0) -> MemoryProducer:  # noqa: ARG002
+    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> MemoryProducer:  # noqa: ARG002 - nothing lingers
         """Make an idempotent producer."""
         self.process.check()
         return MemoryProducer(self.cluster, self.process)

@@ -7,7 +7,7 @@ or flush. A transactional one sends at once; as with the real one, an error of s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from headgate.ports.errors import (
     TransactionInDoubt,
 )
 from headgate.ports.log import Committed, DeliveryCallback, HeaderList, TopicPartition
+from headgate_events.records import Record
 
 QUEUE_MAX: Final = 100_000
 """Records that wait for an unavailable cluster, as many as librdkafka keeps by default."""
@@ -68,6 +69,11 @@ class MemoryProducer:
             raise LogUnavailable(f"The queue to {topic} stayed full.", hint="Make the cluster available.")
         self._waiting.append(_Waiting(topic, value, key, encoded(headers), partition, timestamp_ms, on_delivery))
         self._send()
+
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Queue consumed records again as they are."""
+        for record in records:
+            self.produce(topic, *_as_they_are(record, keep_headers, keep_partition))
 
     def poll(self) -> None:
         """Send what is queued and serve delivery callbacks that are due."""
@@ -177,6 +183,11 @@ class MemoryTransactionalProducer:
         except LogError as error:
             self._doom = self._as_doubt(error)
 
+    def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
+        """Append consumed records again as they are."""
+        for record in records:
+            self.produce(topic, *_as_they_are(record, keep_headers, keep_partition))
+
     def send_offsets(
         self,
         positions: Mapping[TopicPartition, Committed],
@@ -238,6 +249,13 @@ class MemoryTransactionalProducer:
         if isinstance(error, StaleMember | LogUnavailable):
             return TransactionInDoubt(error.message, hint=error.hint)
         return error
+
+
+def _as_they_are(record: Record, keep_headers: bool, keep_partition: bool) -> tuple[Any, ...]:
+    """Return what produce() takes after the topic."""
+    headers = record.headers() if keep_headers else None
+    partition = record.partition() if keep_partition else None
+    return record.value(), record.key(), headers, partition, record.timestamp()[1]
 
 
 def encoded(headers: HeaderList | None) -> Headers | None:
