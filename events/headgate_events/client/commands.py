@@ -1,8 +1,8 @@
 """`CommandClient`: commands to a cluster, and the outcomes that come back through the history.
 
-A command is answered by the projector with a record in the history partition of its stream, so the client reads that
-partition from where it ended *before* the command was written: an answer cannot come before its question, and none is
-missed. One thread of the client's own (`outcomes.py`) reads; any number of threads may send.
+A command is answered by the projector with a record in the history, so the client reads that from where it ended
+*before* the command was written: an answer cannot come before its question, and none is missed. One thread of the
+client's own (`outcomes.py`) reads; any number of threads may send.
 """
 
 from __future__ import annotations
@@ -105,9 +105,8 @@ class CommandClient(Commands):
             else:
                 handle.fail(_send_failed(handle, error))
 
-        rebuilt = False
+        producer = self._current_producer()
         while True:
-            producer = self._current_producer()
             try:
                 producer.produce(
                     self._topics.commands,
@@ -124,11 +123,7 @@ class CommandClient(Commands):
                     ) from None
                 producer.poll(0.01)
             except KafkaException as problem:
-                # A producer that failed for good never works again; a new one may.
-                if not problem.args[0].fatal() or rebuilt:
-                    raise _send_failed(handle, problem.args[0]) from problem
-                rebuilt = True
-                self._drop(producer)
+                raise _send_failed(handle, problem.args[0]) from problem
             else:
                 return
 
@@ -137,11 +132,6 @@ class CommandClient(Commands):
             if self._producer is None:
                 self._producer = make_producer(self._bootstrap_servers, self._kafka, self._send_timeout_s)
             return self._producer
-
-    def _drop(self, producer: Producer) -> None:
-        with self._lock:
-            if self._producer is producer:
-                self._producer = None
 
     def _serve_deliveries(self) -> None:
         producer = self._producer

@@ -117,14 +117,21 @@ def make_consumer(bootstrap_servers: str, kafka: Settings | None, **more: Any) -
 
 
 def make_producer(bootstrap_servers: str, kafka: Settings | None, timeout_s: float) -> Producer:
-    """Return an idempotent producer that places keys as Java clients do. Contacts nobody yet."""
+    """Return a producer that places keys as Java clients do and keeps their order. Contacts nobody yet.
+
+    It is not an idempotent one on purpose. A command that is written twice after a lost acknowledgement has the same id
+    twice and gets the same outcome, so nothing is gained; and an idempotent producer's first record may wait half a
+    second for its producer id (measured: 505 ms against 4 ms), which is all that a person at a command line would feel.
+    """
     producer: Producer = _make(
         Producer,
         bootstrap_servers,
         {
             "partitioner": "murmur2_random",
-            "enable.idempotence": True,
-            "linger.ms": 1,
+            "enable.idempotence": False,
+            "acks": "all",
+            "max.in.flight.requests.per.connection": 1,
+            "linger.ms": 0,
             "retry.backoff.ms": 10,
             "message.timeout.ms": max(1, round(timeout_s * 1000)),
             "queue.buffering.max.messages": 20_000,

@@ -1,22 +1,21 @@
 """The thread that hears outcomes: it owns the consumer of the history and tells the handles that wait.
 
-It starts with the first command and reads only the partitions in which answers can come. Records are sorted by
-`ce_causationid`, so only answers to this client's own commands are ever parsed. Handles are held weakly: a caller that
-sends and forgets costs nothing.
+It starts with the first command and reads the whole history from where that ended then. Adding one partition after the
+other, as they are needed, would make each first answer wait for a fetch that is under way already (half a second).
+Records are sorted by `ce_causationid`, so only answers to this client's own commands are ever parsed. Handles are held
+weakly: a caller that sends and forgets costs nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Final
 from weakref import ReferenceType, ref
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import ValidationError
 
 from headgate_events.client.handle import CommandHandle
@@ -33,7 +32,6 @@ from headgate_events.client.kafka import (
 from headgate_events.codec import decode_history, read
 from headgate_events.envelope import header
 from headgate_events.errors import HeadgateError, OutcomeTimeout, SendFailed, TopicsMissing, UnreadableRecord
-from headgate_events.partitioner import partition_of
 from headgate_events.schema.history import Checking, Forwarded, Outcome, Scheduled
 from headgate_events.topics import Topics
 
@@ -41,15 +39,6 @@ POLL_S: Final = 0.05
 SWEEP_S: Final = 1.0
 _ANSWERS: Final = frozenset({"outcome", "scheduled", "checking", "forwarded"})
 _UNREADABLE_CODE: Final = "command."
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    """A caller's wish that the partition of a stream is read from now on."""
-
-    stream: str
-    deadline: float
-    done: Future[None]
 
 
 class OutcomeFeed:
@@ -74,9 +63,7 @@ class OutcomeFeed:
         self._changed = Condition()
         self._waiting: dict[str, list[ReferenceType[CommandHandle]]] = {}
         self._count = 0
-        self._watches: deque[_Watch] = deque()
-        self._positions: dict[int, int] = {}
-        self._partitions: int | None = None
+        self._ready: Future[None] | None = None
         self._thread: Thread | None = None
         self._closing = False
 
@@ -85,11 +72,9 @@ class OutcomeFeed:
 
         Raises ClusterUnreachable, TopicsMissing, or SendFailed when no room came free by the deadline.
         """
-        watch = self._begin(handle, deadline)
-        if watch is None:
-            return
+        ready = self._begin(handle, deadline)
         try:
-            watch.done.result(max(0.0, deadline - time.monotonic()) + 1.0)
+            ready.result(max(0.0, deadline - time.monotonic()) + 1.0)
         except TimeoutError:
             self.forget(handle)
             raise unreachable(f"asking for the end of {self._topics.history}") from None
@@ -116,7 +101,7 @@ class OutcomeFeed:
             OutcomeTimeout("The client was closed before the outcome came.", hint="The command may still take effect.")
         )
 
-    def _begin(self, handle: CommandHandle, deadline: float) -> _Watch | None:
+    def _begin(self, handle: CommandHandle, deadline: float) -> Future[None]:
         with self._changed:
             if self._count >= self._max_in_flight:
                 self._sweep()
@@ -132,23 +117,23 @@ class OutcomeFeed:
                 )
             self._waiting.setdefault(handle.command_id, []).append(ref(handle))
             self._count += 1
-            if self._partitions and partition_of(handle.stream, self._partitions) in self._positions:
-                return None
-            watch = _Watch(handle.stream, deadline, Future())
-            self._watches.append(watch)
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="headgate-outcomes", daemon=True)
+            if self._ready is None:
+                self._ready = Future()
+                self._thread = Thread(
+                    target=self._run, args=(self._ready, deadline), name="headgate-outcomes", daemon=True
+                )
                 self._thread.start()
-            return watch
+            return self._ready
 
-    def _run(self) -> None:
+    def _run(self, ready: Future[None], deadline: float) -> None:
         consumer: Consumer | None = None
         failure: HeadgateError | None = None
         try:
             consumer = make_consumer(self._bootstrap_servers, self._kafka, **{"enable.partition.eof": False})
+            self._start_reading(consumer, deadline)
+            ready.set_result(None)
             swept = time.monotonic()
             while not self._closing:
-                self._serve_watches(consumer)
                 self._serve()
                 for message in take(consumer, timeout_s=POLL_S):
                     self._hear(message)
@@ -164,56 +149,34 @@ class OutcomeFeed:
             LOGGER.exception("the thread that hears outcomes ended")
             failure = HeadgateError(f"Hearing outcomes failed: {problem!r}.", hint="This is a bug of the client.")
         finally:
-            self._end(failure)
+            self._end(ready, failure)
             if consumer is not None:
                 consumer.close()
 
-    def _end(self, failure: HeadgateError | None) -> None:
+    def _end(self, ready: Future[None], failure: HeadgateError | None) -> None:
         """Tell whoever waits, and let the next command start afresh."""
         with self._changed:
-            self._thread = None
-            self._positions = {}
-            self._partitions = None
-            watches = list(self._watches)
-            self._watches.clear()
-        for watch in watches:
-            watch.done.set_exception(failure or SendFailed("The client is closed.", hint="Open a new one."))
+            self._thread = self._ready = None
+        if not ready.done():
+            ready.set_exception(failure or SendFailed("The client is closed.", hint="Open a new one."))
         if failure is not None:
             self._fail_all(failure)
 
-    def _serve_watches(self, consumer: Consumer) -> None:
-        while True:
-            with self._changed:
-                watch = self._watches[0] if self._watches else None
-            if watch is None:
-                return
-            try:
-                self._watch(consumer, watch)
-            except HeadgateError as problem:
-                watch.done.set_exception(problem)
-            else:
-                watch.done.set_result(None)
-            with self._changed:
-                self._watches.popleft()
-
-    def _watch(self, consumer: Consumer, watch: _Watch) -> None:
-        if self._partitions is None:
-            self._partitions = self._ask_partitions(consumer, watch.deadline)
-        partition = partition_of(watch.stream, self._partitions)
-        if partition in self._positions:
-            return
-        left_s = min(max(0.1, watch.deadline - time.monotonic()), 30.0)
+    def _start_reading(self, consumer: Consumer, deadline: float) -> None:
+        """Read every partition on from its last stable offset: nothing decided from now on lies below it."""
+        history = self._topics.history
+        count = self._ask_partitions(consumer, deadline)
+        latest = [TopicPartition(history, partition, OFFSET_END) for partition in range(count)]
+        left_s = min(max(0.1, deadline - time.monotonic()), 30.0)
         try:
-            # The last stable offset: at or before the end, so nothing decided from now on lies below it.
-            found = consumer.get_watermark_offsets(TopicPartition(self._topics.history, partition), timeout=left_s)
+            found = consumer.offsets_for_times(latest, timeout=left_s)
         except KafkaException as problem:
-            raise wrapped(problem.args[0], f"asking for the end of {self._topics.history}") from problem
-        if found is None:
-            raise unreachable(f"asking for the end of {self._topics.history}")
-        positions = {**self._positions, partition: found[1]}
-        consumer.assign([TopicPartition(self._topics.history, each, offset) for each, offset in positions.items()])
-        with self._changed:
-            self._positions = positions
+            raise wrapped(problem.args[0], f"asking for the end of {history}") from problem
+        for each in found:
+            if each.error is not None:
+                raise wrapped(each.error, f"asking for the end of {history}")
+            assert each.offset >= 0, "the end of a partition is an offset, or we would read from an unknown place"
+        consumer.assign(found)
 
     def _ask_partitions(self, consumer: Consumer, deadline: float) -> int:
         counts = {
@@ -233,10 +196,6 @@ class OutcomeFeed:
             if is_transient(error) or error.code() == KafkaError._PARTITION_EOF:
                 return
             raise wrapped(error, f"reading {self._topics.history}")
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None
-        assert offset is not None
-        self._positions[partition] = offset + 1
         cause = header(message.headers(), "ce_causationid")  # type: ignore[arg-type]
         if cause is None:
             return
