@@ -173,7 +173,7 @@ def _because(pending: Mapping[str, Any]) -> str:
 def _positions(state: StateJson) -> Iterator[str]:
     if not state["positions"]:
         return
-    yield "Positions (next to read, as last recorded):"
+    yield "Positions from which it last began:"
     for topic, positions in sorted(state["positions"].items()):
         numbers = ", ".join(
             f"{number}={at:,}" for number, at in sorted(positions.items(), key=lambda each: int(each[0]))

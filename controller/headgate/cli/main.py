@@ -41,7 +41,7 @@ from headgate.cli.commands import completion as completions
 from headgate.cli.exits import ENVIRONMENT, INTERRUPTED, OK, REFUSED, RUNTIME, exit_code_of
 from headgate.cli.lazily import LazyGroup
 from headgate.cli.options import Where, verb
-from headgate.cli.output import note
+from headgate.cli.output import ReaderGone, note
 from headgate.cli.wording import safe
 from headgate_events.errors import HeadgateError
 
@@ -108,8 +108,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output (`| head`) has seen enough. Python would complain once more when it exits.
+    except (ReaderGone, BrokenPipeError):
+        # Python would complain once more when it flushes at its exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK

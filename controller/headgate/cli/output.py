@@ -45,10 +45,17 @@ def for_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
+class ReaderGone(Exception):
+    """Whoever read our standard output has closed it (`| head`): there is nothing more to do, and nothing is wrong."""
+
+
 def say(text: str) -> None:
-    """Print one line of a result."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Print one line of a result. Raises ReaderGone when nobody reads any more."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
 
 
 def note(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ import pytest
 from headgate.cli import connection, looking, main, past
 from headgate_events.testing import MemoryHeadgate
 
-NOW_MS = 1_767_225_600_000
+MOVED = {"start": 0, "end": 10, "read": 10, "written": 10, "worker": "w1"}
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,36 @@ def run(memory: MemoryHeadgate, stream: str = "departures", **more: Any) -> None
     """Define a stream and bring it to RUNNING, with one task."""
     create(memory, stream, **more)
     memory.commands.start(stream, actor="ana", reason="go").outcome(0)
-    memory.report(stream, "validation-passed", {"partitions": {"flights": 2}, "positions": {"flights": {"0": 0, "1": 0}}}, worker="w1")
+    memory.report(
+        stream,
+        "validation-passed",
+        {"partitions": {"flights": 2}, "positions": {"flights": {"0": 0, "1": 0}}},
+        worker="w1",
+    )
     memory.report(stream, "task-started", worker="w1")
 
 
 def drain(memory: MemoryHeadgate, stream: str = "departures") -> None:
     """Let the worker of a draining stream hand in all of its receipts."""
     for partition in (0, 1):
-        receipt = {"topic": "flights", "partition": partition, "start": 0, "end": 10, "read": 10, "written": 10, "worker": "w1"}
+        receipt = {
+            "topic": "flights",
+            "partition": partition,
+            "start": 0,
+            "end": 10,
+            "read": 10,
+            "written": 10,
+            "worker": "w1",
+        }
         if partition == 0:
             memory.report(stream, "source-listed", {"partitions": {"flights": 2}}, worker="w1")
         memory.report(stream, "partition-drained", {"receipt": receipt}, worker="w1")
+
+
+def assert_golden(name: str, text: str) -> None:
+    """Compare what was printed with a file that was read by a person. GOLDEN=write writes it anew."""
+    path = Path(__file__).parent / "golden" / f"{name}.txt"
+    if os.environ.get("GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")

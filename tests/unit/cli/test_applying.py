@@ -29,7 +29,7 @@ def test_one_mistake_in_many_files_and_nothing_is_sent(
     memory: MemoryHeadgate, headgate: Headgate, write: Write
 ) -> None:
     write("good.yaml", definition("good"))
-    write("bad.yaml", 'stream: bad\nsorce: {kind: kafka}\ndestination: {kind: discard}\n')
+    write("bad.yaml", "stream: bad\nsorce: {kind: kafka}\ndestination: {kind: discard}\n")
     ran = headgate("create -f good.yaml -f bad.yaml")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "bad.yaml:1: 'source' is missing.\nbad.yaml:2: unknown key 'sorce'; did you mean 'source'?\n"

@@ -54,30 +54,63 @@ def test_what_was_not_written_is_left_to_the_projector(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "instead", "said"),
     [
-        ("commit_interval_ms: 250", "comit_interval_ms: 250", "departures.yaml:9: unknown key 'comit_interval_ms'; did you mean 'commit_interval_ms'?"),
-        ("  initial_s: 1", "  inital_s: 1", "departures.yaml:11: unknown key 'inital_s' in retry; did you mean 'initial_s'?"),
-        ("commit_interval_ms: 250", "zzz: 250", "departures.yaml:9: unknown key 'zzz'; known here: "),
-        ("commit_interval_ms: 250", "commit_interval_ms: fast", "departures.yaml:9: commit_interval_ms: should be a valid integer, not 'fast'."),
-        ("commit_interval_ms: 250", "commit_interval_ms: 0", "departures.yaml:9: commit_interval_ms: should be greater than or equal to 1, not 0."),
-        ("commit_interval_ms: 250", "delivery: twice", "departures.yaml:9: delivery: should be 'exactly_once' or 'at_least_once', not 'twice'."),
-        ("commit_interval_ms: 250", "commit_interval_ms: '250'", "departures.yaml:9: commit_interval_ms: should be a valid integer, not '250'."),
-        ("  initial_s: 1", "  initial_s: 100", "departures.yaml:10: retry: max_s must not be below initial_s."),
-        ("stream: departures", "stream: Departures!", "departures.yaml:2: stream: 'Departures!' is not a stream name"),
-        ("stream: departures", "", "departures.yaml:3: 'stream' is missing."),
-        ("  team: ops", "  team: 1", "departures.yaml:13: labels.team: "),
-        ("  topic: flights", "  topicc: flights", "departures.yaml:5: unknown key 'topicc' in source; did you mean 'topic'?"),
-        ("  topic: flights", "  topic: fl ights", "departures.yaml:5: source.topic: "),
-        ("  topic: flights", "", "departures.yaml:3: 'topic' is missing in source."),
-        ("  topic: departures", "  topic: departures\n  partition: random", "departures.yaml:9: destination.partition: should be 'key' or 'source', not 'random'."),
-        ("  kind: kafka\n  topic: departures", "  kind: discard\n  topic: departures", "departures.yaml:8: unknown key 'topic' in destination."),
-        ("stream: departures", "stream: departures\nstream: twice", "departures.yaml:3: the key 'stream' stands twice (first in line 2)."),
-        ("retry:\n  initial_s: 1", "retry: 5", "departures.yaml:10: retry: "),
+        (
+            "commit_interval_ms: 250",
+            "comit_interval_ms: 250",
+            ":9: unknown key 'comit_interval_ms'; did you mean 'commit_interval_ms'?",
+        ),
+        ("  initial_s: 1", "  inital_s: 1", ":11: unknown key 'inital_s' in retry; did you mean 'initial_s'?"),
+        ("commit_interval_ms: 250", "zzz: 250", ":9: unknown key 'zzz'; known here: "),
+        (
+            "commit_interval_ms: 250",
+            "commit_interval_ms: fast",
+            ":9: commit_interval_ms: should be a valid integer, not 'fast'.",
+        ),
+        (
+            "commit_interval_ms: 250",
+            "commit_interval_ms: 0",
+            ":9: commit_interval_ms: should be greater than or equal to 1, not 0.",
+        ),
+        (
+            "commit_interval_ms: 250",
+            "delivery: twice",
+            ":9: delivery: should be 'exactly_once' or 'at_least_once', not 'twice'.",
+        ),
+        (
+            "commit_interval_ms: 250",
+            "commit_interval_ms: '250'",
+            ":9: commit_interval_ms: should be a valid integer, not '250'.",
+        ),
+        ("  initial_s: 1", "  initial_s: 100", ":10: retry: max_s must not be below initial_s."),
+        ("stream: departures", "stream: Departures!", ":2: stream: 'Departures!' is not a stream name"),
+        ("stream: departures", "", ":3: 'stream' is missing."),
+        ("  team: ops", "  team: 1", ":13: labels.team: "),
+        ("  topic: flights", "  topicc: flights", ":5: unknown key 'topicc' in source; did you mean 'topic'?"),
+        ("  topic: flights", "  topic: fl ights", ":5: source.topic: "),
+        ("  topic: flights", "", ":3: 'topic' is missing in source."),
+        (
+            "  topic: departures",
+            "  topic: departures\n  partition: random",
+            "destination.partition: should be 'key' or 'source', not 'random'.",
+        ),
+        (
+            "  kind: kafka\n  topic: departures",
+            "  kind: discard\n  topic: departures",
+            ":8: unknown key 'topic' in destination.",
+        ),
+        (
+            "stream: departures",
+            "stream: departures\nstream: twice",
+            ":3: the key 'stream' stands twice (first in line 2).",
+        ),
+        ("retry:\n  initial_s: 1", "retry: 5", ":10: retry: "),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_names_its_file_and_line(write: Write, line: str, instead: str, said: str) -> None:
     assert GOOD.count(line) >= 1
     write("departures.yaml", GOOD.replace(line, instead, 1))
     assert said in refusal("departures.yaml")
+    assert refusal("departures.yaml").startswith("departures.yaml:")
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(write: Write) -> None:

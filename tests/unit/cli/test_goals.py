@@ -9,7 +9,13 @@ import pytest
 from headgate.cli.goals import goal_of, judge
 
 CHECKS = [
-    {"name": "source", "result": "failed", "code": "topic.missing", "message": "There is no topic.", "hint": "Make it."},
+    {
+        "name": "source",
+        "result": "failed",
+        "code": "topic.missing",
+        "message": "There is no topic.",
+        "hint": "Make it.",
+    },
     {"name": "destination", "result": "passed", "code": None, "message": "", "hint": ""},
 ]
 
@@ -17,7 +23,8 @@ CHECKS = [
 def state(status: str, version: int = 5, **more: Any) -> dict[str, Any]:
     return {
         "incarnation": 7, "version": version, "status": status, "since_ms": 0, "checks": [], "errors": {},
-        "partitions": {"flights": 3}, "drain": None, "revision": {"desired": 2, "applied": 1, "rejected": None, "checks": []},
+        "partitions": {"flights": 3}, "drain": None,
+        "revision": {"desired": 2, "applied": 1, "rejected": None, "checks": []},
         "last": {"actor": "ana", "reason": None}, **more,
     }  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -52,9 +51,7 @@ def test_headgate_context_stands_in_for_the_current_one(config: Path) -> None:
 
 
 def test_a_named_context_stands_above_the_environment_in_what_it_says(config: Path) -> None:
-    target = find_target(
-        context="prod", environ={"HEADGATE_BOOTSTRAP_SERVERS": "env:1", "HEADGATE_NAMESPACE": "env"}
-    )
+    target = find_target(context="prod", environ={"HEADGATE_BOOTSTRAP_SERVERS": "env:1", "HEADGATE_NAMESPACE": "env"})
     assert (target.bootstrap_servers, target.namespace) == ("prod-1:9092,prod-2:9092", "env")
 
 
@@ -119,7 +116,9 @@ def test_a_damaged_file_is_named_with_its_line(config: Path, headgate: Headgate,
     assert said in ran.err
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, headgate: Headgate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HEADGATE_CONFIG", str(tmp_path))
     ran = headgate("get")
     assert (ran.code, "cannot be read: Is a directory." in ran.err) == (2, True)
@@ -158,7 +157,7 @@ def test_contexts_are_made_used_listed_and_removed(
     assert headgate("context remove prod").code == 0
     assert headgate("context current -o name").out == "\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == ["config.yaml"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
