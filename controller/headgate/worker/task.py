@@ -329,7 +329,8 @@ class Task:
         elif known is not None:
             self._say("error-cleared", {"error_id": known.id}, known.id)
         log = self._log.warning if failure.recoverable else self._log.error
-        log("task failed", action="task.failed", code=failure.code, error=failure.message, exc_info=error)
+        told = isinstance(error, LogError) or failure.recoverable  # its sentence says it all
+        log("task failed", action="task.failed", code=failure.code, error=failure.message, exc_info=not told)
         if failure.recoverable:
             failure = failure.retried_at(self._clock.now_ms() + round(1000 * self._back_off(now_s)))
             self._stop_moving(error)
