@@ -260,7 +260,7 @@ def enqueue_records(
             record.partition() if keep_partition else ANY_PARTITION,
             None,
             None,
-            timestamp_ms if timestamp_ms > 0 else 0,
+            max(0, timestamp_ms),
             record.headers() if keep_headers else None,
         )
         try:
