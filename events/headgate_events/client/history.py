@@ -47,6 +47,7 @@ class HistoryReader(History):
         Reading begins at the first transition whose version is `from_version` or later, and with decisions made at
         `since_ms` or later. `timeout_s` bounds the whole reading; None is 60 s up to now, then for ever. The order is
         that of each stream; between streams of different partitions there is none. An interrupt is heard within 100 ms.
+        A `forwarded` record stands in the partition that the input came from, so it shows where all streams are read.
 
         Raises InvalidRequest at once for arguments that cannot be meant; while reading ClusterUnreachable,
         TopicsMissing, or EnvironmentProblem when the end was not reached in time.

@@ -48,7 +48,7 @@ class Selection:
                 yield _unknown(record, said, "its type is not known here; a newer version may have written it")
                 return
             model = read("history", decoded.payload)
-            repeated, problems = self._sequence.judge(decoded)
+            repeated, problems = self._sequence.judge(decoded, record.partition() or 0)
         except (ValueError, ValidationError) as problem:
             said = from_headers(record.headers()).type
             yield _unknown(record, said, f"it cannot be read: {str(problem)[:300]}")

@@ -96,34 +96,39 @@ class Sequence:
     def __init__(self, *, from_start: bool) -> None:
         self._from_start = from_start
         self._last: dict[str, _Last] = {}
-        self._decided: dict[tuple[str, int], tuple[int, int]] = {}
+        self._decided: dict[tuple[int, str, int], tuple[int, int]] = {}
 
-    def judge(self, record: HistoryRecord) -> tuple[bool, list[Gap | ChainBreak]]:
-        """Say whether a record is a repeat, and what is wrong before it."""
+    def judge(self, record: HistoryRecord, partition: int) -> tuple[bool, list[Gap | ChainBreak]]:
+        """Say whether a record of this partition of the history is a repeat, and what is wrong before it."""
         payload = record.payload
         if isinstance(payload.get("version"), int) and "to_status" in payload:
-            return self._judge_transition(record, payload)
-        return self._is_repeated(record.id), []
+            return self._judge_transition(record, payload, partition)
+        return self._is_repeated(record.id, partition), []
 
-    def _is_repeated(self, record_id: str) -> bool:
-        """Ids are made of the input that they follow from, and inputs are decided in order."""
+    def _is_repeated(self, record_id: str, partition: int) -> bool:
+        """Ids are made of the input that they follow from, and inputs are decided in order.
+
+        Partitions of the history are read in no order between each other, so each is judged by itself.
+        """
         parts = _ID.fullmatch(record_id)
         if parts is None:
             return False
-        source = (parts[1], int(parts[2]))
+        source = (partition, parts[1], int(parts[2]))
         place = (int(parts[3]), int(parts[4]))
         if place <= self._decided.get(source, (-1, -1)):
             return True
         self._decided[source] = place
         return False
 
-    def _judge_transition(self, record: HistoryRecord, payload: dict[str, Any]) -> tuple[bool, list[Gap | ChainBreak]]:
+    def _judge_transition(
+        self, record: HistoryRecord, payload: dict[str, Any], partition: int
+    ) -> tuple[bool, list[Gap | ChainBreak]]:
         stream, incarnation, version = str(payload["stream"]), int(payload["incarnation"]), int(payload["version"])
         found = list(self._problems(stream, incarnation, version, payload.get("previous"), record.value))
         last = self._last.get(stream)
         if last is not None and (incarnation, version) <= (last.incarnation, last.version):
             return not found, found
-        self._is_repeated(record.id)
+        self._is_repeated(record.id, partition)
         self._last[stream] = _Last(incarnation, version, digest(record.value), record.kind == "stream-forgotten")
         return False, found
 

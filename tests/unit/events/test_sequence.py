@@ -32,10 +32,10 @@ def chain(
     return values
 
 
-def stored(value: bytes, kind: str = "retry-requested", record_id: str = "") -> StoredRecord:
+def stored(value: bytes, record_id: str = "", partition: int = 0) -> StoredRecord:
     payload: dict[str, Any] = json.loads(value)
     record = HistoryRecord(payload["kind"], record_id or f"x-{payload.get('version')}", payload, value)
-    return StoredRecord("headgate.history", 0, 0, b"departures", value, history_headers(record))
+    return StoredRecord("headgate.history", partition, 0, b"departures", value, history_headers(record))
 
 
 def judged(*values: bytes, from_start: bool = True) -> list[HistoryItem]:
@@ -113,6 +113,14 @@ def test_an_outcome_that_was_written_twice_is_told_once() -> None:
         "reports-0-1-0",
         "commands-0-2-0",
     ]
+
+
+def test_partitions_that_are_read_in_another_order_than_written_hide_nothing() -> None:
+    value = encode({"kind": "outcome", **ANSWERS["outcome"]})
+    selection = Selection(None, None, None, from_start=True)
+    later = stored(value, record_id="commands-0-2-0", partition=0)
+    earlier = stored(value, record_id="commands-0-1-0", partition=1)
+    assert len([item for record in (later, earlier) for item in selection.items(record)]) == 2
 
 
 def test_what_cannot_be_read_is_shown_as_unknown() -> None:
