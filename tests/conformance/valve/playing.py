@@ -1,0 +1,181 @@
+"""Plays a case of the vectors through our classes, whatever component it is of, and compares step by step.
+
+`valve_ext` and the combiner have one behaviour: no released Flink has the extension, and the releases 2.2.1 and 2.3.0
+combine as main does. `--profile released` therefore changes the valves of `valve` and `topology` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from headgate.core.idleness.combiner import WatermarkCombiner
+from headgate.core.idleness.gate import OutputGate
+from headgate.core.idleness.idle_timer import IdleTimer
+from headgate.core.idleness.signals import Edge, Signal, Watermark
+from headgate.core.idleness.valve import Join, Profile, WatermarkValve
+from tests.conformance.valve.operations import (
+    BadOperation,
+    ChannelId,
+    Output,
+    canonical,
+    channel_of,
+    operation_of,
+    shown,
+    status_of,
+    step_valve,
+    value_of,
+)
+
+Step: TypeAlias = Mapping[str, Any]
+Player: TypeAlias = Callable[[Step], list[Output]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One step, or a whole case where `step` is None, that did not come out as expected."""
+
+    case: str
+    step: int | None
+    problem: str
+
+    def __str__(self) -> str:
+        where = "" if self.step is None else f", step {self.step}"
+        return f"{self.case}{where}: {self.problem}"
+
+
+def play(case: Mapping[str, Any], profile: Profile) -> list[Mismatch]:
+    """Return where the case comes out differently than it expects under this profile."""
+    name = str(case.get("name", "a case without a name"))
+    expected = case.get("expect_released", case.get("expect")) if profile is Profile.RELEASED else case.get("expect")
+    steps = case.get("steps")
+    if not isinstance(steps, list) or not isinstance(expected, list) or len(steps) != len(expected):
+        return [Mismatch(name, None, "it needs as many expectations as steps")]
+    mismatches = []
+    try:
+        player = _player(case, profile)
+    except BadOperation as error:
+        return [Mismatch(name, None, str(error))]
+    for number, (step, wanted) in enumerate(zip(steps, expected, strict=True)):
+        try:
+            got = player(step)
+        except BadOperation as error:
+            mismatches.append(Mismatch(name, number, str(error)))
+            break
+        if canonical(got) != canonical(wanted):
+            said = f"{canonical(step)} gave {canonical(got)} instead of {canonical(wanted)}"
+            mismatches.append(Mismatch(name, number, said))
+    return mismatches
+
+
+def _player(case: Mapping[str, Any], profile: Profile) -> Player:
+    match case.get("component"):
+        case "valve":
+            return _valve(case, profile)
+        case "valve_ext":
+            return _valve(case, Profile.MAIN)
+        case "combiner":
+            return _combiner(case)
+        case "gate":
+            return _gate()
+        case "idle_timer":
+            return _idle_timer(case)
+        case "topology":
+            return _topology(case, profile)
+        case other:
+            raise BadOperation(f"no component is called {other!r} here")
+
+
+def _channels(given: object) -> list[ChannelId]:
+    """Return the channels of a count or of a list of names."""
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return list(range(given))
+    if isinstance(given, list) and all(isinstance(each, (int, str)) for each in given):
+        return given
+    raise BadOperation('"channels" is a count or a list of names')
+
+
+def _valve(case: Mapping[str, Any], profile: Profile) -> Player:
+    valve = WatermarkValve(_channels(case.get("channels")), profile=profile)
+    join = Join(case.get("join", "hold"))
+    return lambda step: shown(step_valve(valve, step, join))
+
+
+def _combiner(case: Mapping[str, Any]) -> Player:
+    combiner = WatermarkCombiner(len(_channels(case.get("channels"))))
+
+    def player(step: Step) -> list[Output]:
+        op, number = operation_of(step), channel_of(step)
+        if not isinstance(number, int):
+            raise BadOperation("inputs of a combiner are numbered")
+        if op == "watermark":
+            return shown(combiner.input_watermark(number, value_of(step)))
+        if op == "status":
+            return shown(combiner.input_status(number, status_of(step)))
+        raise BadOperation(f'"{op}" is no operation of a combiner')
+
+    return player
+
+
+def _gate() -> Player:
+    gate = OutputGate()
+
+    def player(step: Step) -> list[Output]:
+        op = operation_of(step)
+        if op == "record":
+            return [{"record": step.get("value", step.get("record"))}]
+        signal: Signal = Edge(status_of(step)) if op == "status" else Watermark(value_of(step))
+        return shown([signal] if gate.passes(signal) else [])
+
+    return player
+
+
+def _idle_timer(case: Mapping[str, Any]) -> Player:
+    timer = IdleTimer(int(case["timeout_ms"]))
+
+    def player(step: Step) -> list[Output]:
+        op = operation_of(step)
+        if op == "activity":
+            timer.activity()
+            return []
+        if op == "probe":
+            return [{"idle": timer.probe(value_of(step, "at_ms"))}]
+        raise BadOperation(f'"{op}" is no operation of an idle timer')
+
+    return player
+
+
+def _topology(case: Mapping[str, Any], profile: Profile) -> Player:
+    valves = {name: WatermarkValve(_channels(given), profile=profile) for name, given in case["nodes"].items()}
+    gates = {name: OutputGate() for name in valves}
+    sink = case["sink"]
+
+    def leave(node: str, outputs: list[Output], at_sink: list[Output]) -> None:
+        if node == sink:
+            at_sink.extend(outputs)
+        for source, target, channel in case["edges"]:
+            if source == node:
+                for output in outputs:
+                    arrive(target, _as_step(output, channel), at_sink)
+
+    def arrive(node: str, step: Step, at_sink: list[Output]) -> None:
+        if operation_of(step) == "record":
+            leave(node, [{"record": step.get("value", step.get("record"))}], at_sink)
+            return
+        signals = step_valve(valves[node], step)
+        leave(node, shown([signal for signal in signals if gates[node].passes(signal)]), at_sink)
+
+    def player(step: Step) -> list[Output]:
+        if step.get("node") not in valves:
+            raise BadOperation(f"there is no node {step.get('node')!r}")
+        at_sink: list[Output] = []
+        arrive(step["node"], step, at_sink)
+        return at_sink
+
+    return player
+
+
+def _as_step(output: Output, channel: ChannelId) -> Step:
+    ((op, value),) = output.items()
+    return {"op": op, "channel": channel, "value": value}
