@@ -45,6 +45,7 @@ class Engine:
         self._run = run
         self._reader: SourceReader | None = None
         self._destination: Destination | None = None
+        self._owned: set[TopicPartition] = set()
         self._fresh: set[TopicPartition] = set()
         self._held = False
         self._to_hold: set[TopicPartition] = set()
@@ -83,7 +84,7 @@ class Engine:
         """Go back to what is committed, for every partition that is still owned."""
         assert self._reader is not None
         self._raised = None
-        accounts = self._begin(list(self.accounts.of))
+        accounts = self._begin(sorted(self._owned))
         self.accounts.take_on(accounts)
         self._fresh = {partition for partition, account in accounts.items() if account.dirty}
         self.uncommitted = 0
@@ -103,6 +104,7 @@ class Engine:
             except LogError as error:
                 logger.warning("a client did not close in good order", action="task.close", error=str(error))
         self.accounts.give_up(list(self.accounts.of))
+        self._owned.clear()
         self._fresh.clear()
         self._to_hold.clear()
         self._raised = None
@@ -202,7 +204,7 @@ class Engine:
         """Stop reading; the partitions stay ours as long as `stand` is called."""
         if not self._held and self._reader is not None:
             self._held = True
-            self._reader.hold(self.accounts.of)
+            self._reader.hold(sorted(self._owned))
 
     def stand(self, wait_s: float) -> None:
         """Stay a member without reading. What a poll still brings is read again later."""
@@ -211,7 +213,7 @@ class Engine:
         self.hold()
         self._reader.read(1, wait_s)
         if self._to_hold:
-            held, self._to_hold = self._to_hold & set(self.accounts.of), set()
+            held, self._to_hold = sorted(self._to_hold & self._owned), set()
             self._reader.hold(held)
         self._raise_what_was_heard()
 
@@ -221,18 +223,22 @@ class Engine:
         self._rebalanced = True
         self._to_hold.clear()
         self._reader.seek(self.accounts.positions())
-        self._reader.release(self.accounts.of)
+        self._reader.release(sorted(self._owned))
 
     # The source's rebalances
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Take partitions on where this run, the state, or the group's commit says that they stand."""
+        """Take partitions on where this run, the state, or the group's commit says that they stand.
+
+        When that cannot be found out now, they are ours all the same, and `rewind` finds it out later.
+        """
         self._rebalanced = True
+        self._owned.update(partitions)
         accounts = self._begin(partitions)
         self.accounts.take_on(accounts)
         self._fresh.update(partition for partition, account in accounts.items() if account.dirty)
         if self._held:
-            self._to_hold.update(accounts)  # what was just assigned can be held after this poll only
+            self._to_hold.update(partitions)  # what was just assigned can be held after this poll only
         logger.info("partitions taken on", action="task.assigned", partitions=len(partitions))
         return {partition: account.position for partition, account in accounts.items()}
 
@@ -255,6 +261,7 @@ class Engine:
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self.accounts.give_up(partitions)
+        self._owned.difference_update(partitions)
         self._fresh.difference_update(partitions)
         self._to_hold.difference_update(partitions)
 

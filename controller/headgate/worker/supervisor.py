@@ -37,6 +37,7 @@ from headgate_events.topics import Topics
 from headgate_events.version import __version__
 
 CHORES_EVERY_S: Final = 0.25
+TIDY_EVERY_S: Final = 10.0
 
 logger = structlog.get_logger("headgate.worker")
 
@@ -80,6 +81,7 @@ class Supervisor:
         self._changed: set[str] = set()
         self._live: frozenset[str] = frozenset()
         self._ranks: dict[tuple[str, int], list[str]] = {}
+        self._tidied: dict[tuple[str, str], float] = {}
         self._ready = False
         self._leaving = False
         self._looking = False
@@ -251,8 +253,22 @@ class Supervisor:
 
     def _begin_chores(self, now_s: float) -> None:
         for view in self._views.values():
+            if view.wants_tasks and (view.errors or self._tidied):
+                self._tidy(view, now_s)
             if view.asks_something and self._ranked(view)[:1] == [self._me]:
                 self._chores.begin(view, now_s, lambda view=view: self._stragglers(view))  # type: ignore[misc]
+
+    def _tidy(self, view: View, now_s: float) -> None:
+        """Clear errors that nobody has any more: of tasks that left this worker, and of workers that are gone."""
+        for error_id, worker in view.errors.items():
+            mine = worker == self._me and view.key not in self.handles
+            orphaned = worker is not None and worker not in self._live and self._ranked(view)[:1] == [self._me]
+            if (mine or orphaned) and now_s >= self._tidied.get((view.stream, error_id), float("-inf")):
+                self._tidied[view.stream, error_id] = now_s + TIDY_EVERY_S
+                self._reporter.add(Report.of(view, self._me, "error-cleared", {"error_id": error_id}, error_id))
+        if not view.errors:
+            for key in [key for key in self._tidied if key[0] == view.stream]:
+                del self._tidied[key]
 
     def _stragglers(self, view: View) -> list[str]:
         own = self.handles.get(view.key)

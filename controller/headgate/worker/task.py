@@ -34,6 +34,7 @@ HEALTHY_S: Final = 5.0
 """How long a task with nothing to write must run without an error before its last one counts as gone."""
 IDLE_WAIT_S: Final = 0.5
 """How long a task that failed for good looks away; an order wakes it at once."""
+INSIST_S: Final = 5.0
 RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 
@@ -68,7 +69,8 @@ class Task:
         self._predecessors: tuple[tuple[str, str], ...] = ()
         self._fenced: set[tuple[str, str]] = set()
         self._confirmed = 0
-        self._began = 0
+        self._said = 0
+        self._said_s = 0.0
         self._attempt = 0
         self._doubts = 0
         self._retry_at_s = 0.0
@@ -108,6 +110,7 @@ class Task:
         try:
             if (order := self._mailbox.take()) is not None:
                 self._obey(order, now_s)
+            self._insist(now_s)
             return self._work(now_s)
         except Exception as error:  # noqa: BLE001 - whatever happens becomes the stream's error, never a silent end
             self._failed(error)
@@ -239,6 +242,7 @@ class Task:
         self.engine.let_go()
         self.view = order.view
         if order.leave == "finish" and order.view.wants_tasks:
+            self._clear(when=True)
             self._say("task-stopped", {}, self._tag)
         self.phase = "ended"
 
@@ -381,12 +385,25 @@ class Task:
 
     def _say_started(self) -> None:
         if self.view.runs:
-            self._began += 1
-            self._say("task-started", {"revision": self.revision}, f"{self._tag}.{self._began}")
+            self._said += 1
+            self._said_s = self._clock.monotonic_s()
+            self._say("task-started", {"revision": self.revision}, f"{self._tag}.{self._said}")
 
     def _say_failure(self) -> None:
         assert self.failure is not None
-        self._say("error-raised", {"error": self.failure.payload()}, f"{self.failure.id}-{self.failure.count}")
+        self._said += 1
+        self._said_s = self._clock.monotonic_s()
+        self._say("error-raised", {"error": self.failure.payload()}, f"{self.failure.id}-{self._said}")
+
+    def _insist(self, now_s: float) -> None:
+        """Say again what the state does not show: the observer may have taken this worker for silent meanwhile."""
+        if now_s - self._said_s < INSIST_S:
+            return
+        if self.failure is not None:
+            if self.failure.id not in self.view.errors:
+                self._say_failure()
+        elif self.view.runs and self.phase in SETTLED and self._means.options.name not in self.view.tasks:
+            self._say_started()
 
     def _say(self, kind: str, data: Mapping[str, Any], about: str) -> None:
         """Report under the present epoch; the id derives from what is said."""

@@ -7,7 +7,7 @@ streams that ask something of somebody, and forgets the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headgate_events.schema.common import Status
@@ -38,6 +38,9 @@ class View:
     partitions: Mapping[str, int] | None
     receipts: Mapping[str, Mapping[str, Any]]
     checking: Mapping[str, Any] | None
+    tasks: frozenset[str] = frozenset()
+    errors: Mapping[str, str | None] = field(default_factory=dict)
+    """The worker of each standing error, by the error's id; None for the observer's."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -90,4 +93,6 @@ def view_of(state: Mapping[str, Any]) -> View:
         partitions=state.get("partitions"),
         receipts=drain.get("receipts") or {},
         checking=state.get("checking"),
+        tasks=frozenset(name for name, task in (state.get("tasks") or {}).items() if task["epoch"] == state["epoch"]),
+        errors={name: error.get("worker") for name, error in (state.get("errors") or {}).items()},
     )
