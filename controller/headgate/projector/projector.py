@@ -279,8 +279,8 @@ class Projector:
         fresh = ownership.take_fresh()
         for number in sorted(fresh):
             self._give_up(number)
-            states = self._parked.pop(number, None) or PartitionStates(self._settings.parsed_states)
-            self._owned[number] = Owned(states)
+            parked = self._parked.pop(number, None)
+            self._owned[number] = Owned(PartitionStates(self._settings.parsed_states) if parked is None else parked)
         if fresh:
             # What went to others is theirs; only a partition that comes back at once is worth keeping.
             self._parked.clear()
