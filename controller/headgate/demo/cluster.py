@@ -46,12 +46,17 @@ class Cluster:
             time.sleep(0.05)
         raise ClusterFailed(f"The topic {name} was created and is not visible after {REQUEST_S:g} s.")
 
-    def delete_topics(self, prefix: str) -> None:
-        """Delete every topic whose name begins with `prefix` and a dot. Raises ClusterFailed."""
+    def delete_all_of(self, prefix: str) -> None:
+        """Delete every topic and group whose name begins with `prefix` and a dot. Raises ClusterFailed."""
         names = [name for name in self._admin.list_topics(timeout=REQUEST_S).topics if name.startswith(f"{prefix}.")]
         if names:
             for name, done in self._admin.delete_topics(names, request_timeout=REQUEST_S).items():
                 _done(done, f"deleting the topic {name}")
+        listed = _done(self._admin.list_consumer_groups(request_timeout=REQUEST_S), "listing the groups")
+        groups = [group.group_id for group in listed.valid if group.group_id.startswith(f"{prefix}.")]
+        if groups:
+            for name, done in self._admin.delete_consumer_groups(groups, request_timeout=REQUEST_S).items():
+                _done(done, f"deleting the group {name}")
 
     def producer(self) -> Producer:
         """Make an idempotent producer."""
@@ -150,9 +155,9 @@ def take(consumer: Consumer, timeout_s: float) -> Sequence[Message]:
 _PASSING: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT})
 
 
-def _done(future: Any, doing: str) -> None:
+def _done(future: Any, doing: str) -> Any:
     try:
-        future.result(REQUEST_S + 5)
+        return future.result(REQUEST_S + 5)
     except KafkaException as problem:
         raise ClusterFailed(f"The cluster refused {doing}: {problem.args[0].str()}.") from problem
     except TimeoutError as problem:

@@ -12,18 +12,18 @@ import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 from headgate.broker import ChosenBroker, choose_broker
 from headgate.broker.progress import progress_for_person
 from headgate.demo.cluster import Cluster
 from headgate.demo.flights import AIRPORTS, load_flights
 from headgate.demo.processes import Processes
-from headgate.demo.scene import STREAM, Scene, StoryBroke
+from headgate.demo.scene import SESSION_TIMEOUT_S, STREAM, Scene, StoryBroke
 from headgate.demo.story import Story
 from headgate.demo.traffic import Traffic
 from headgate.demo.view import View
@@ -41,6 +41,7 @@ CLOSE_S: Final = 60
 INIT_TIMEOUT_S: Final = 60.0
 SNAPSHOT_TIMEOUT_S: Final = 30.0
 WORKERS: Final = ("worker-1", "worker-2")
+Result = TypeVar("Result")
 KEPT_OUT: Final = ("HEADGATE_CONTEXT", "HEADGATE_CONFIG", "HEADGATE_LOG_LEVEL", "HEADGATE_LOG_FORMAT")
 """Settings of whoever runs the demo that would lead its parts elsewhere."""
 
@@ -53,23 +54,41 @@ def run_demo(*, pace: float = DEFAULT_PACE, keep: bool = False, view: View | Non
     """
     view = view or View()
     view.title("Headgate: a month of departures from New York, through a real Kafka")
+    folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
     with ExitStack() as cleanup:
         cleanup.enter_context(_interrupted_by_signals())
-        folder = Path(tempfile.mkdtemp(prefix="headgate-demo-"))
-        scene: Scene | None = None
-        view.step("A broker")
-        broker = cleanup.enter_context(choose_broker(progress=progress_for_person()))
-        view.say(broker.said)
-        with _failures_shown(view), _bounded(WHOLE_STORY_S):
-            scene = _set_up(view, broker, folder, pace, cleanup)
-            with view.picture(scene.look):
-                Story(scene, view).tell()
-        if keep and scene is not None:
-            _stay(view, scene)
-        if scene is not None:
-            with _failures_shown(view), _bounded(CLOSE_S):
-                _close(view, scene)
-        return _conclude(view, broker, folder, keep)
+        try:
+            _run(view, folder, pace, keep, cleanup)
+        except KeyboardInterrupt:
+            view.say("Interrupted: ending what was started.")
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+            raise
+        except EnvironmentProblem:
+            if any(folder.iterdir()):
+                view.say(f"What the parts wrote is in {folder}.")
+            else:
+                folder.rmdir()
+            raise
+    return _conclude(view, folder)
+
+
+def _run(view: View, folder: Path, pace: float, keep: bool, cleanup: ExitStack) -> None:
+    """Tell the story; whatever was started is `cleanup`'s to end."""
+    view.step("A broker")
+    broker = cleanup.enter_context(choose_broker(progress=progress_for_person()))
+    view.say(broker.said)
+    scene = _bounded(view, WHOLE_STORY_S, lambda: _set_up(view, broker, folder, pace, cleanup))
+    if scene is None:
+        return
+    _bounded(view, WHOLE_STORY_S, lambda: _tell(view, scene))
+    if keep:
+        _stay(view, scene)
+    _bounded(view, CLOSE_S, lambda: _close(view, scene))
+
+
+def _tell(view: View, scene: Scene) -> None:
+    with view.picture(scene.look):
+        Story(scene, view).tell()
 
 
 def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup: ExitStack) -> Scene:
@@ -82,7 +101,7 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
     kafka = dict(load_settings(bootstrap_servers=broker.bootstrap_servers, namespace=namespace).kafka) if given else {}
     cluster = Cluster(broker.bootstrap_servers, kafka)
     if given:
-        cleanup.callback(cluster.delete_topics, namespace)
+        cleanup.callback(_leave_as_found, view, cluster, namespace)
     processes = cleanup.enter_context(Processes(_environment(broker, namespace, given), folder))
 
     view.step("Topics")
@@ -102,7 +121,8 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
     )
     view.step("Three processes")
     projector = processes.start("projector", "projector", HEADGATE_PROJECTOR_NAME="projector")
-    started = [processes.start(name, "worker", HEADGATE_WORKER_NAME=name) for name in WORKERS]
+    session = {"HEADGATE_WORKER_SESSION_TIMEOUT_MS": str(round(SESSION_TIMEOUT_S * 1_000))}
+    started = [processes.start(name, "worker", HEADGATE_WORKER_NAME=name, **session) for name in WORKERS]
     for part in (projector, *started):
         view.detail(f"{part.name:<9}  `{part.command_line}`, process {part.pid}")
     heartbeats = Topics(namespace).heartbeats
@@ -122,6 +142,14 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
         traffic=traffic,
         watch=watch,
     )
+
+
+def _leave_as_found(view: View, cluster: Cluster, namespace: str) -> None:
+    """Remove what the demo made in a cluster that is somebody's."""
+    try:
+        cluster.delete_all_of(namespace)
+    except EnvironmentProblem as problem:
+        view.say(f"Topics and groups whose names begin with {namespace}. may be left: {problem}")
 
 
 def _environment(broker: ChosenBroker, namespace: str, given: bool) -> dict[str, str]:
@@ -150,10 +178,10 @@ def _close(view: View, scene: Scene) -> None:
     )
 
 
-def _conclude(view: View, broker: ChosenBroker, folder: Path, keep: bool) -> int:
-    failed = view.failed
+def _conclude(view: View, folder: Path) -> int:
+    """Sum up, and return the exit status."""
     view.say("")
-    if failed:
+    if failed := view.failed:
         view.title(f"{len(failed)} of {len(view.checks)} checks did not hold, after {view.elapsed_s:.0f} s:")
         for what in failed:
             view.say(f"- {what}")
@@ -161,10 +189,9 @@ def _conclude(view: View, broker: ChosenBroker, folder: Path, keep: bool) -> int
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     view.title(f"All {len(view.checks)} checks held, in {view.elapsed_s:.0f} s.")
-    if not keep:
-        again = "" if broker.kind == "given" else ", on a broker that stays while it does"
-        view.say(f"To look around yourself: `headgate demo --keep` leaves everything running{again},")
-        view.say("and docs/demo.md says what there is to see.")
+    view.say("To look around yourself, keep everything running and use another terminal:")
+    view.raw("headgate demo --keep")
+    view.say("docs/demo.md tells what happened here and why it holds, the README how to run a stream of your own.")
     return 0
 
 
@@ -193,17 +220,6 @@ def _stay(view: View, scene: Scene) -> None:
 
 
 @contextmanager
-def _failures_shown(view: View) -> Iterator[None]:
-    """Turn what the story could not get over into a failed check; the environment's errors are the caller's."""
-    try:
-        yield
-    except EnvironmentProblem:
-        raise
-    except HeadgateError as problem:
-        view.check(False, str(problem))
-
-
-@contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that everything is ended on the way out."""
 
@@ -219,17 +235,25 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _bounded(seconds: int) -> Iterator[None]:
-    """Raise StoryBroke in the block when it takes longer, whatever it waits for just then."""
+def _bounded(view: View, seconds: int, act: Callable[[], Result]) -> Result | None:
+    """Return what `act` returns, or None with a failed check where the story could not go on or took too long.
+
+    The environment's errors are the caller's.
+    """
 
     def late(_number: int, _frame: FrameType | None) -> None:
+        # Raised in the main thread, whatever it waits for just then.
         raise StoryBroke(f"The story was not through after {seconds} s.")
 
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(seconds)
     try:
-        yield
+        return act()
+    except EnvironmentProblem:
+        raise
+    except HeadgateError as problem:
+        view.check(False, str(problem))
+        return None
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)

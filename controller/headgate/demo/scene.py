@@ -25,6 +25,8 @@ from headgate_events.schema.state import StreamState
 
 STREAM: Final = "departures"
 OUTCOME_TIMEOUT_S: Final = 20.0
+SESSION_TIMEOUT_S: Final = 6.0
+"""How long a dead worker keeps its partitions: the least that brokers take unless they are told otherwise."""
 LOOK_EVERY_S: Final = 0.05
 CLASSES: Final = ("early", "on time", "late", "very late")
 

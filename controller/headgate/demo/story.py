@@ -13,7 +13,7 @@ from typing import Any, Final
 from headgate.demo import judging
 from headgate.demo.checker import Bounds
 from headgate.demo.flights import AIRPORTS
-from headgate.demo.scene import STREAM, Scene
+from headgate.demo.scene import SESSION_TIMEOUT_S, STREAM, Scene
 from headgate.demo.view import View
 from headgate.demo.watch import now_ms
 from headgate_events.schema.state import StreamState
@@ -27,12 +27,12 @@ PARALLELISM: Final = 2
 
 START_TIMEOUT_S: Final = 40.0
 DRAIN_TIMEOUT_S: Final = 30.0
-QUIET_S: Final = 3.0
+QUIET_S: Final = 4.0
 TAKEOVER_TIMEOUT_S: Final = 40.0
 FLOW_TIMEOUT_S: Final = 30.0
 REST_TIMEOUT_S: Final = 60.0
-FLOWING: Final = 150
-"""So many more departures in the destination show that traffic flows."""
+FLOWING: Final = 1_000
+"""So many more departures are waited for before the next thing happens, to let the traffic be seen."""
 
 
 class Story:
@@ -138,9 +138,8 @@ class Story:
             TAKEOVER_TIMEOUT_S,
         )
         took_s = time.monotonic() - began
-        view.check(
-            True, f"departures that were made after the death arrive from {_airports(orphans)} after {took_s:.1f} s"
-        )
+        view.check(True, f"{took_s:.1f} s later departures of {_airports(orphans)} from after its death arrive")
+        view.detail(f"for {SESSION_TIMEOUT_S:g} s of them the group waited for a sign of life from {victim}")
         scene.wait_until(
             "a heartbeat that names the heir",
             lambda: set(scene.watch.owners(began_ms)) == set(range(len(AIRPORTS))),
