@@ -47,7 +47,7 @@ def value_of(step: Mapping[str, Any], name: str = "value") -> int:
 
 def status_of(step: Mapping[str, Any], name: str = "value") -> Status:
     value = step.get(name)
-    if value not in ("IDLE", "ACTIVE"):
+    if not isinstance(value, str) or value not in ("IDLE", "ACTIVE"):
         raise BadOperation(f'"{name}" of {step["op"]} is "IDLE" or "ACTIVE"')
     return Status(value)
 

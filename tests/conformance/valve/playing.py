@@ -98,17 +98,22 @@ def _channels(given: object) -> list[ChannelId]:
 
 def _valve(case: Mapping[str, Any], profile: Profile) -> Player:
     valve = WatermarkValve(_channels(case.get("channels")), profile=profile)
+    if case.get("join", "hold") not in ("hold", "skip"):
+        raise BadOperation('"join" is "hold" or "skip"')
     join = Join(case.get("join", "hold"))
     return lambda step: shown(step_valve(valve, step, join))
 
 
 def _combiner(case: Mapping[str, Any]) -> Player:
-    combiner = WatermarkCombiner(len(_channels(case.get("channels"))))
+    inputs = len(_channels(case.get("channels")))
+    if not inputs:
+        raise BadOperation("a combiner has one input at least")
+    combiner = WatermarkCombiner(inputs)
 
     def player(step: Step) -> list[Output]:
         op, number = operation_of(step), channel_of(step)
-        if not isinstance(number, int):
-            raise BadOperation("inputs of a combiner are numbered")
+        if not isinstance(number, int) or not 0 <= number < inputs:
+            raise BadOperation(f"a combiner's inputs are numbered, here from 0 to {inputs - 1}")
         if op == "watermark":
             return shown(combiner.input_watermark(number, value_of(step)))
         if op == "status":
@@ -132,7 +137,10 @@ def _gate() -> Player:
 
 
 def _idle_timer(case: Mapping[str, Any]) -> Player:
-    timer = IdleTimer(int(case["timeout_ms"]))
+    timeout_ms = case.get("timeout_ms")
+    if not isinstance(timeout_ms, int) or timeout_ms <= 0:
+        raise BadOperation('"timeout_ms" is a number above zero')
+    timer = IdleTimer(timeout_ms)
 
     def player(step: Step) -> list[Output]:
         op = operation_of(step)
@@ -147,14 +155,18 @@ def _idle_timer(case: Mapping[str, Any]) -> Player:
 
 
 def _topology(case: Mapping[str, Any], profile: Profile) -> Player:
-    valves = {name: WatermarkValve(_channels(given), profile=profile) for name, given in case["nodes"].items()}
+    nodes, edges, sink = case.get("nodes"), case.get("edges"), case.get("sink")
+    if not isinstance(nodes, dict) or sink not in nodes:
+        raise BadOperation('"nodes" is an object of counts, and "sink" one of them')
+    if not isinstance(edges, list) or not all(isinstance(edge, list) and len(edge) == 3 for edge in edges):
+        raise BadOperation('"edges" is a list of [from, to, channel]')
+    valves = {name: WatermarkValve(_channels(given), profile=profile) for name, given in nodes.items()}
     gates = {name: OutputGate() for name in valves}
-    sink = case["sink"]
 
     def leave(node: str, outputs: list[Output], at_sink: list[Output]) -> None:
         if node == sink:
             at_sink.extend(outputs)
-        for source, target, channel in case["edges"]:
+        for source, target, channel in edges:
             if source == node:
                 for output in outputs:
                     arrive(target, _as_step(output, channel), at_sink)
