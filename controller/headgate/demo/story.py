@@ -102,7 +102,10 @@ class Story:
         scene.watch_for(QUIET_S)
         after, source_after = scene.cluster.ends(scene.destination, count), scene.cluster.ends(scene.source, count)
         grown = [late - early for early, late in zip(source_before, source_after, strict=True)]
-        view.say(f"For {QUIET_S:g} s the broker was asked where the partitions end, uncommitted records included.")
+        view.say(
+            f"The broker was asked twice, {QUIET_S:g} s apart, where the partitions end: in offsets, which count what is "
+            "uncommitted and the marks of transactions, too."
+        )
         view.check(min(grown) > 0, f"the source grew on every partition, by {_counted(grown)} departures")
         view.check(
             before == after, f"the destination did not grow: ends at {_listed(before)}, then at {_listed(after)}"
@@ -139,7 +142,9 @@ class Story:
         )
         took_s = time.monotonic() - began
         view.check(True, f"{took_s:.1f} s later departures of {_airports(orphans)} from after its death arrive")
-        view.detail(f"for {SESSION_TIMEOUT_S:g} s of them the group waited for a sign of life from {victim}")
+        view.detail(
+            f"its group waits {SESSION_TIMEOUT_S:g} s from a member's last sign of life before it gives the partitions away"
+        )
         scene.wait_until(
             "a heartbeat that names the heir",
             lambda: set(scene.watch.owners(began_ms)) == set(range(len(AIRPORTS))),
