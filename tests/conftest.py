@@ -36,6 +36,9 @@ CACHE_FOLDER = "HEADGATE_CACHE_DIR"
 BROKER_SETTINGS = ("HEADGATE_BOOTSTRAP_SERVERS", "HEADGATE_BROKER", CACHE_FOLDER)
 """What a person may set to say where the suite's broker comes from."""
 
+ENVIRONMENT = dict(os.environ)
+"""As it was before any test hid its settings: `broker` may be asked for first in the middle of one."""
+
 SAID = pytest.StashKey[str]()
 PROCESSES = pytest.StashKey[Processes]()
 NAMESPACES: list[str] = []
@@ -111,7 +114,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     from headgate.broker.choose import choose_broker
     from headgate_events.errors import HeadgateError
 
-    chosen = choose_broker()
+    chosen = choose_broker(environ=ENVIRONMENT)
     taken: Broker | None = None
     problem = ""
     try:

@@ -29,7 +29,8 @@ def find_break(transitions: Iterable[tuple[int, int, str | None, bytes]], head: 
     """Walk one stream's transitions in order and return the first break, or None when the chain holds.
 
     Each item is (incarnation, version, previous, stored bytes). With `head`, the last one's hash must equal it. The
-    first transition given is trusted for what it says of the one before it.
+    first transition given is trusted for what it says of the one before it; so is the first of an incarnation that
+    names none, which is how a name begins again after it was forgotten.
     """
     last: tuple[int, int, str] | None = None
     for incarnation, version, previous, value in transitions:
@@ -37,7 +38,8 @@ def find_break(transitions: Iterable[tuple[int, int, str | None, bytes]], head: 
             expected = last[1] + 1 if incarnation == last[0] else 1
             if version != expected:
                 return Break(incarnation, version, f"version {expected} is missing before it")
-            if previous != last[2]:
+            forgotten = previous is None and incarnation > last[0]
+            if previous != last[2] and not forgotten:
                 return Break(incarnation, version, "it does not carry the hash of the transition before it")
         last = (incarnation, version, digest(value))
     if head is not None and (last is None or last[2] != head):

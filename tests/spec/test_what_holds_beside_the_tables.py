@@ -417,3 +417,17 @@ def test_an_unreadable_input_is_refused_with_its_offset_and_a_forwarding_says_wh
     moved = forwarded(story.inputs[0], 5)
     validate("history", moved.payload)
     assert moved.payload["to_partition"] == 5
+
+
+def test_the_chain_of_a_name_that_was_forgotten_begins_again() -> None:
+    story = Story().at("DELETED")
+    (deadline,) = deadlines(story.state)
+    story.report("deadline-passed", worker=None, deadline="forget", due_ms=deadline.due_ms)
+    story.command("create")
+    chain = [
+        (record.payload["incarnation"], record.payload["version"], record.payload["previous"], record.value)
+        for record in story.history
+        if record.kind != "outcome"
+    ]
+    assert chain[-1][2] is None and find_break(chain, story.state["head"]) is None
+    assert find_break([*chain[:-1], (chain[0][0], *chain[-1][1:])], None) is not None

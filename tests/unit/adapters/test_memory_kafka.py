@@ -7,7 +7,6 @@ import pytest
 from headgate.adapters.clock import ManualClock
 from headgate.adapters.memory import MemoryKafka, MemoryLog
 from headgate.adapters.memory.faults import Call
-from headgate.adapters.memory.partitioning import murmur2, partition_of
 from headgate.ports.errors import (
     LogFatal,
     LogUnavailable,
@@ -17,6 +16,7 @@ from headgate.ports.errors import (
     TransactionInDoubt,
 )
 from headgate.ports.log import Committed, Log, TopicPartition, TransactionalProducer
+from headgate_events.partitioner import murmur2, partition_of
 from tests.conformance.log.clusters import Member
 
 PARTITION = TopicPartition("source", 0)

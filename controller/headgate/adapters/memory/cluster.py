@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 from headgate.adapters.memory.faults import Call, Faults, Operation
 from headgate.adapters.memory.groups import Group
 from headgate.adapters.memory.partition import PartitionLog
-from headgate.adapters.memory.partitioning import partition_of
 from headgate.adapters.memory.record import CREATE_TIME, LOG_APPEND_TIME, Headers, MemoryRecord
 from headgate.adapters.memory.transactions import Identity, OpenTransaction, TransactionCoordinator
 from headgate.ports.errors import LogFatal, RecordTooLarge, TopicMissing
 from headgate.ports.log import Clock, Isolation, TopicPartition
+from headgate_events.partitioner import partition_of
 from headgate_events.topics import TopicSpec
 
 if TYPE_CHECKING:
