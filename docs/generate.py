@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from headgate.cli import reference
 from headgate.core import diagram
 from headgate_events import tables
 
@@ -23,6 +24,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "command records": tables.commands,
     "report records": tables.reports,
     "history records": tables.history,
+    "command line": reference.reference,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -15,6 +15,15 @@ LAZY: Final = {"broker": ("headgate.cli.broker", "A real Kafka on this machine, 
 """Groups by their name, with the module that has them as `app`, and what they are for."""
 
 
+def load(name: str) -> TyperGroup | None:
+    """Import one of these groups; None for a name that is none of them."""
+    if name not in LAZY:
+        return None
+    group = get_group(importlib.import_module(LAZY[name][0]).app)
+    group.name = name
+    return group
+
+
 class LazyGroup(TyperGroup):
     """A group some of whose groups are imported when they are used; until then a line of help stands for them."""
 
@@ -25,8 +34,6 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the arguments begin with, imported if it has to be."""
-        if args and args[0] in LAZY:
-            command = get_group(importlib.import_module(LAZY[args[0]][0]).app)
-            command.name = args[0]
-            self.commands[args[0]] = command
+        if args and (group := load(args[0])) is not None:
+            self.commands[args[0]] = group
         return super().resolve_command(ctx, args)

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -55,6 +56,32 @@ class Where:
             autocompletion=complete_contexts,
         ),
     ] = None
+
+
+class LogLevel(StrEnum):
+    """From which level on a part speaks."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a part speaks: to machines or to people."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    """How a long-running part speaks of itself, on standard error."""
+
+    log_level: Annotated[LogLevel | None, typer.Option(help="From which level on; else HEADGATE_LOG_LEVEL, info.")] = (
+        None
+    )
+    log_format: Annotated[LogFormat | None, typer.Option(help="json or text; else HEADGATE_LOG_FORMAT, json.")] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

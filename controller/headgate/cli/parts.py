@@ -6,6 +6,7 @@ one of its children ends by itself it ends the others, so that whoever supervise
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -16,22 +17,35 @@ from types import FrameType
 from typing import Final
 
 from headgate.cli.exits import OK, RUNTIME
-from headgate.cli.options import Where
+from headgate.cli.options import Logs, Where
 from headgate.cli.output import note
 from headgate.cli.verbs import target_of
 from headgate.settings import Settings, load_settings
+from headgate_events.names import check_worker_name
 
 LOOK_EVERY_S: Final = 0.2
 STOP_S: Final = 600.0
 """How long children may take to drain before they are killed; no drain should be cut short by it."""
 
 
-def part_settings(where: Where, **given: str | None) -> Settings:
-    """Read the settings of a part: flags, then the context and the environment. Sets up its logs, too."""
+def part_settings(where: Where, logs: Logs, **given: str | None) -> Settings:
+    """Read the settings of a part: flags, then the context and the environment. Sets up its logs, too.
+
+    Raises InvalidRequest, which names the flag or the variable that is wrong.
+    """
     from headgate.observability import configure_logging
 
     target = target_of(where)
-    settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace, **given)
+    for name in given.values():
+        if name is not None:
+            check_worker_name(name)
+    settings = load_settings(
+        bootstrap_servers=target.bootstrap_servers,
+        namespace=target.namespace,
+        log_level=logs.log_level,
+        log_format=logs.log_format,
+        **given,
+    )
     configure_logging(settings.log_level, settings.log_format)
     return settings
 
@@ -75,8 +89,21 @@ def _child(settings: Settings, name: str) -> subprocess.Popen[bytes]:
         "HEADGATE_LOG_LEVEL": settings.log_level,
         "HEADGATE_LOG_FORMAT": settings.log_format,
     }
+    # It ends (in good order) when this process is gone, however that went.
+    ends_with_us = functools.partial(_end_with, os.getpid()) if sys.platform == "linux" else None
     # A session of its own, or Ctrl-C in a terminal would reach each child twice: from the terminal and from here.
-    return subprocess.Popen(arguments, env=environment, start_new_session=True)
+    return subprocess.Popen(arguments, env=environment, start_new_session=True, preexec_fn=ends_with_us)  # noqa: PLW1509 - no threads here
+
+
+def _end_with(parent: int) -> None:
+    """Ask the kernel to send SIGTERM to this process when its parent ends."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:
+        # It was gone before the kernel knew of our wish.
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _signal(children: Sequence[subprocess.Popen[bytes]], number: signal.Signals) -> None:

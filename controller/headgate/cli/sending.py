@@ -145,7 +145,13 @@ def exchange(connection: Connection, orders: Sequence[Order], deadline: float) -
             sent.append((order, connection.send(order)))
         except HeadgateError as error:
             sent.append((order, _failed(order, error)))
-    return [each if isinstance(each, Result) else _answered(order, each, deadline) for order, each in sent]
+    try:
+        return [each if isinstance(each, Result) else _answered(order, each, deadline) for order, each in sent]
+    except KeyboardInterrupt:
+        for order, each in sent:
+            if not isinstance(each, Result) and not each.done:
+                note(f"{order.stream}: {order.kind} was sent and may still take effect (command id {each.command_id})")
+        raise
 
 
 def _answered(order: Order, handle: CommandHandle, deadline: float) -> Result:

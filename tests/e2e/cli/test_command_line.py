@@ -1,14 +1,18 @@
-"""The command line as a person uses it: real Kafka, a projector and a worker as processes, one story from init to delete."""
+"""The command line as a person uses it: a real Kafka, a projector and a worker as processes, from init to delete."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from tests.support.eventually import eventually
 from tests.support.kafka import Topics, read_to_end
 from tests.support.processes import HeadgateProcess, Processes
 
@@ -59,9 +63,13 @@ def written(broker: Any, topic: str) -> list[int]:
 
 
 def wait_until_written(broker: Any, topic: str, count: int) -> None:
-    from tests.support.eventually import eventually
-
     eventually(lambda: len(written(broker, topic)) >= count, WAIT_S, f"{count} records in {topic}")
+
+
+def completing(words: str) -> dict[str, str]:
+    """What a shell sets when somebody presses the tab key."""
+    last = str(len(words.split(" ")) - 1)
+    return {"_HEADGATE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": last}
 
 
 @pytest.mark.slow
@@ -71,6 +79,7 @@ def test_a_stream_s_whole_life(
     topics: Topics,
     headgate: Callable[..., Any],
     parts: tuple[HeadgateProcess, HeadgateProcess],
+    processes: Processes,
     namespace: str,
 ) -> None:
     source, destination = topics.create("source", partitions=3), topics.create("destination", partitions=3)
@@ -91,6 +100,9 @@ def test_a_stream_s_whole_life(
     described = headgate("describe", "departures").stdout
     assert described.count(" read, ") == 3
     assert "Drain: 3 of 3 partitions drained" in described
+
+    completed = processes.run("pause", environment=completing("headgate pause dep"), timeout_s=WAIT_S)
+    assert completed.stdout == "departures\n"
 
     produce(broker, source, RECORDS, 10)
     refused = headgate("start", "departures", code=2)
@@ -149,3 +161,46 @@ def test_init_that_finds_another_number_of_partitions_says_so(headgate: Callable
     verdicts = [item["verdict"] for item in json.loads(ran.stdout)["items"]]
     assert set(verdicts) == {"wrong", "ok"}
     assert "It has 2 partitions, and needs 3" in ran.stderr
+
+
+@pytest.mark.timeout(240)
+def test_several_worker_processes_stop_together_and_fall_together(
+    headgate: Callable[..., Any], processes: Processes
+) -> None:
+    headgate("init")
+    first = processes.start("worker", "--name", "a", "--processes", "2")
+    first.wait_for_output('"a-1"', WAIT_S)
+    first.wait_for_output('"a-2"', WAIT_S)
+    assert first.stop(60) == 0
+
+    second = processes.start("worker", "--name", "b", "--processes", "2")
+    second.wait_for_output('"b-1"', WAIT_S)
+    second.wait_for_output('"b-2"', WAIT_S)
+    child = children_of(second.pid)[0]
+    os.kill(child, signal.SIGKILL)
+    assert second.wait(60) == 1
+    assert f"the worker process {child} ended by itself; the others are stopped." in second.output()
+
+
+@pytest.mark.timeout(240)
+def test_worker_processes_do_not_outlive_their_parent(headgate: Callable[..., Any], processes: Processes) -> None:
+    headgate("init")
+    parent = processes.start("worker", "--name", "c", "--processes", "2")
+    parent.wait_for_output('"c-1"', WAIT_S)
+    parent.wait_for_output('"c-2"', WAIT_S)
+    children = children_of(parent.pid)
+    assert len(children) == 2
+    parent.signal(signal.SIGKILL)
+    eventually(lambda: not any(alive(child) for child in children), 60, "the children have ended")
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process started."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

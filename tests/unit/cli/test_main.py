@@ -148,7 +148,7 @@ def test_a_bad_variable_is_one_sentence_that_names_it(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("projector --log-level loud", "is not valid"),
+        ("projector --log-level loud", "Invalid value for '--log-level'"),
         ("worker --name 'a b'", "is not a worker's name"),
         ("worker --processes 0", "Invalid value for '--processes'"),
         ("init --partitions 0", "Invalid value for '--partitions'"),

@@ -308,3 +308,16 @@ def test_yaml_says_the_same_as_json(memory: MemoryHeadgate, headgate: Headgate) 
     ran = headgate("pause departures -o yaml")
     assert ran.out.startswith("stream: departures\ncommand: pause\ncommand_id: ")
     assert "\nexit_code: 0\n" in ran.out
+
+
+def test_ctrl_c_while_an_answer_is_awaited_says_what_was_sent(memory: MemoryHeadgate, headgate: Headgate) -> None:
+    class Interrupted(Silent):
+        done = False
+
+        def outcome(self, timeout_s: float) -> Any:
+            raise KeyboardInterrupt
+
+    memory.commands = Interrupted(None)  # type: ignore[assignment]
+    ran = headgate("pause departures")
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err == "departures: pause was sent and may still take effect (command id sent)\n"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from headgate.cli.options import Where
+from headgate.cli.options import Logs, Where
 
 
 def worker(
@@ -18,14 +18,13 @@ def worker(
     processes: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Processes, for more cores: NAME-1 to NAME-N.")
     ] = 1,
-    log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")] = None,
-    log_format: Annotated[str | None, typer.Option(metavar="FORM", help="json or text.")] = None,
+    logs: Logs,
     where: Where,
 ) -> None:
     """Run a worker, until SIGTERM or Ctrl-C: it then finishes what is in flight and leaves."""
     from headgate.cli.parts import part_settings, run_processes
 
-    settings = part_settings(where, worker_name=name, log_level=log_level, log_format=log_format)
+    settings = part_settings(where, logs, worker_name=name)
     if processes > 1:
         raise typer.Exit(run_processes(settings, processes))
     from headgate.bootstrap import make_worker
