@@ -14,6 +14,18 @@ from headgate.cli import reference
 from headgate.core import diagram
 from headgate_events import tables
 
+HERE = Path(__file__).parent
+
+
+def decisions() -> str:
+    """Return a list of the decision pages, the oldest first, each by its title."""
+    pages = sorted((HERE / "decisions").glob("*.md"))
+    return "\n".join(
+        f"- {page.name[:10]} [{page.read_text().partition(chr(10))[0].lstrip('# ')}](decisions/{page.name})"
+        for page in pages
+    )
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "lifecycle diagram": lambda: f"```mermaid\n{diagram.diagram()}\n```",
     "lifecycle commands": diagram.command_table,
@@ -25,6 +37,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "report records": tables.reports,
     "history records": tables.history,
     "command line": reference.reference,
+    "decisions": decisions,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -36,9 +49,8 @@ def regenerated(page: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Rewrite (or check) every page of this folder and the README; return the exit status."""
-    here = Path(__file__).parent
     stale = []
-    for path in [here.parent / "README.md", *sorted(here.glob("*.md"))]:
+    for path in [HERE.parent / "README.md", *sorted(HERE.glob("*.md"))]:
         page = path.read_text()
         if (fresh := regenerated(page)) != page:
             stale.append(path.name)
