@@ -168,7 +168,7 @@ class EmptinessDetector:
         stalled = gap_ms > max(needed_ms, self._judging.poll_bound_ms)
         if self._unmet - _LOOP or stalled:
             self._due = False
-            self._empty_for.restart(now_ms)
+            self._empty_for.restart()
             return False
         if self._unmet or blocked:
             self._empty_for.stand(now_ms)
@@ -186,7 +186,7 @@ class EmptinessDetector:
         at = self._evidence.last_stable if self._evidence is not None and Unmet.OPEN_TRANSACTION in found else None
         if at is None or at != self._held_at:
             self._held_at = at
-            self._held_for.restart(now_ms)
+            self._held_for.restart()
         elif Unmet.POLL_STALE in found:
             self._held_for.stand(now_ms)
         else:
@@ -199,7 +199,7 @@ class EmptinessDetector:
 
     def _active(self, cause: Cause, now_ms: int) -> Judgement | None:
         self._due = False
-        self._empty_for.restart(now_ms)
+        self._empty_for.restart()
         if self._status is Status.ACTIVE:
             return None
         self._status = Status.ACTIVE

@@ -61,10 +61,10 @@ class GraceClock:
         """Look without counting: the time since the last look was not ours to judge."""
         self._looked_at_ms = now_ms
 
-    def restart(self, now_ms: int) -> None:
-        """Begin again from zero."""
+    def restart(self) -> None:
+        """Begin again from zero, at the next look."""
         self._counted_ms = 0
-        self._looked_at_ms = now_ms
+        self._looked_at_ms = None
 
 
 class AdaptiveGrace:
