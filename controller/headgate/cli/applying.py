@@ -12,7 +12,8 @@ from headgate.cli.connection import OPEN_TIMEOUT_S, Order
 from headgate.cli.definition import Definition
 from headgate.cli.exits import OK
 from headgate.cli.output import Format, coloured, say
-from headgate.cli.sending import Plan, Result, exchange, reach_goals, report
+from headgate.cli.results import Result, report
+from headgate.cli.sending import Plan, exchange, reach_goals
 from headgate.cli.target import Target
 from headgate.cli.wording import safe
 from headgate_events.schema.config import RESTARTING_SECTIONS
