@@ -12,7 +12,7 @@ import orjson
 import structlog
 
 from headgate.core.observing import Workers
-from headgate.ports.errors import LogError
+from headgate.ports.errors import LogError, PositionLost
 from headgate.ports.log import Log, LogConsumer, TopicPartition
 from headgate.projector.setup import ASK_TIMEOUT_S
 from headgate_events.errors import InvalidRequest
@@ -49,7 +49,14 @@ class Heartbeats:
         if self._consumer is None:
             self._open()
         assert self._consumer is not None
-        batch = self._consumer.poll(POLL_RECORDS, 0.0)
+        try:
+            batch = self._consumer.poll(POLL_RECORDS, 0.0)
+        except PositionLost as error:
+            # This process was suspended for longer than the topic keeps: it catches up from where the topic begins.
+            log.warning("projector.heartbeats_missed", error=str(error))
+            self.close()
+            self._caught_up_s = None
+            return None
         for record in batch.records:
             self._hear(record, now_s)
         if self._behind:

@@ -140,14 +140,21 @@ class Projector:
             return Step(waited_for=error.code)
         except LogFatal as error:
             self._back_off(now_s, error)
+            self._session.doubt()
             self._drop_clients()
+            self._observer.close()
             return Step(waited_for=error.code)
 
     def close(self) -> None:
-        """Leave the group and let go of everything. The next owner of the partitions goes on at once."""
+        """Leave the group and let go of everything. The next owner of the partitions goes on at once.
+
+        Raises LogError when that hangs: the process has to end with an error then.
+        """
         self._session.close()
-        self._drop_clients()
+        failed = self._drop_clients()
         self._observer.close()
+        if failed is not None:
+            raise failed
         log.info("projector.stopped", name=self._settings.name)
 
     def _step(self, now_s: float) -> Step:
@@ -421,7 +428,9 @@ class Projector:
             "projector.waits", error=str(error), code=error.code, attempt=self._attempt, wait_s=round(wait_s, 3)
         )
 
-    def _drop_clients(self) -> None:
+    def _drop_clients(self) -> LogError | None:
+        """Close all consumers; return the first error that one of them met."""
+        failed: LogError | None = None
         self._owned.clear()
         self._parked.clear()
         self._ready = False
@@ -432,7 +441,9 @@ class Projector:
                 client.close()
             except LogError as error:
                 log.warning("projector.close_failed", error=str(error))
+                failed = failed or error
         self._consumer = self._restorer = self._witness = self._ownership = None
+        return failed
 
     def _catch_signals(self) -> dict[signal.Signals, Any]:
         if threading.current_thread() is not threading.main_thread():

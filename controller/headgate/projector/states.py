@@ -36,6 +36,13 @@ class PartitionStates:
     def __len__(self) -> int:
         return len(self.values)
 
+    def clear(self) -> None:
+        """Forget everything: the topic no longer holds the position up to which it was read."""
+        self.values.clear()
+        self._parsed.clear()
+        self._due.clear()
+        self.positions = self.read_to = None
+
     def get(self, stream: str) -> State | None:
         """Return a stream's state, or None when there is none."""
         state = self._parsed.get(stream)
