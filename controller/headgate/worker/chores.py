@@ -27,6 +27,7 @@ MAX_AT_ONCE: Final = 64
 RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 10.0
 
+Ids = list[str]
 Done = Callable[[], Report | None]
 
 logger = structlog.get_logger("headgate.worker")
@@ -89,14 +90,18 @@ class Chores:
         for key in [key for key in self._tries if key[1] == stream]:
             del self._tries[key]
 
-    def begin(self, view: View, now_s: float, stragglers: Callable[[], list[str]]) -> None:
-        """Begin what this stream asks for. Call it only on its highest-ranking worker."""
+    def begin(self, view: View, now_s: float, stragglers: Callable[[], list[str]], silent: Callable[[], Ids]) -> None:
+        """Begin what this stream asks for. Call it only on its highest-ranking worker.
+
+        `stragglers` are the transactional ids of all workers that last ran the stream, `silent` those of silent ones.
+        """
         means = self._means
         if view.status == "STARTING":
             self._start(("validate", view.stream, view.epoch, view.revision), now_s, lambda: validate(view, means))
         if view.checking is not None:
             command = view.checking["command_id"]
-            self._start(("check", view.stream, command), now_s, lambda: check(view, means))
+            left_open = silent()
+            self._start(("check", view.stream, command), now_s, lambda: check(view, means, left_open))
         if view.fence_pending:
             ids = stragglers()
             self._start(("fence", view.stream, view.epoch), now_s, lambda: fence_stragglers(view, means, ids))
@@ -175,10 +180,14 @@ def validate(view: View, means: Means) -> Report:
     return Report.of(view, name, "validation-passed", data, str(view.revision))
 
 
-def check(view: View, means: Means) -> Report:
-    """Resolve the positions of a waiting resume or recover, and compare them with what the source holds."""
+def check(view: View, means: Means, left_open: Ids) -> Report:
+    """Resolve the positions of a waiting resume or recover, and compare them with what the source holds.
+
+    The committed positions can be told only once the transactions are over that would move them.
+    """
     assert view.checking is not None
     command_id = view.checking["command_id"]
+    fence(means.log, left_open)
     try:
         found = check_positions(build(view, means), view)
         data = {
@@ -209,7 +218,7 @@ def list_source(view: View, means: Means) -> Report | None:
     return Report.of(view, means.options.name, "source-listed", {"partitions": counts}, about)
 
 
-def fence_stragglers(view: View, means: Means, transactional_ids: list[str]) -> Report:
+def fence_stragglers(view: View, means: Means, transactional_ids: Ids) -> Report:
     """Make sure that nobody can commit any more what a forced stop left open."""
     fence(means.log, transactional_ids)
     return Report.of(view, means.options.name, "fenced", {}, "")

@@ -21,6 +21,7 @@ from headgate.ports.errors import LogError, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts
+from headgate.worker.fencing import fence
 from headgate.worker.pipeline import Pipeline
 from headgate.worker.positions import start_positions
 from headgate.worker.view import View
@@ -51,6 +52,7 @@ class Engine:
         self._to_hold: set[TopicPartition] = set()
         self._rebalanced = False
         self._may_commit = False
+        self._in_transaction = False
         self._raised: Exception | None = None
         self._commit_due_s = 0.0
 
@@ -79,6 +81,7 @@ class Engine:
         self._may_commit = False
         self.uncommitted = 0
         self._destination.open()
+        self._in_transaction = False
 
     def rewind(self) -> None:
         """Go back to what is committed, for every partition that is still owned."""
@@ -95,6 +98,7 @@ class Engine:
     def let_go(self) -> None:
         """Close everything at once; what is uncommitted is given up."""
         self._may_commit = False
+        left_open, self._in_transaction = self._in_transaction, False
         reader, self._reader = self._reader, None
         destination, self._destination = self._destination, None
         for part in (destination, reader):
@@ -103,6 +107,8 @@ class Engine:
                     part.close()
             except LogError as error:
                 logger.warning("a client did not close in good order", action="task.close", error=str(error))
+        if left_open:
+            self._end_transaction()
         self.accounts.give_up(list(self.accounts.of))
         self._owned.clear()
         self._fresh.clear()
@@ -110,6 +116,14 @@ class Engine:
         self._raised = None
         self.uncommitted = 0
         self._held = False
+
+    def _end_transaction(self) -> None:
+        """End what was begun and will not be committed, or it holds every read_committed reader until it times out."""
+        assert self.pipeline is not None
+        try:
+            fence(self.pipeline.context.log, self.transactional_ids)
+        except LogError as error:
+            logger.warning("a transaction was left to its timeout", action="task.close", error=str(error))
 
     # Moving
 
@@ -148,6 +162,7 @@ class Engine:
         assert self._destination is not None
         self.doing = "writing"
         self.uncommitted += len(records)
+        self._in_transaction = True
         transform = self.pipeline.transform
         if transform is None:
             self._destination.forward(records)
@@ -177,6 +192,7 @@ class Engine:
             if self._destination.positions_in != "source_transaction":
                 self._reader.commit(positions)
             self.accounts.committed(positions)
+        self._in_transaction = False
         self.uncommitted = 0
         self._fresh.clear()
 

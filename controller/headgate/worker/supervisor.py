@@ -14,6 +14,7 @@ from __future__ import annotations
 import queue
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import orjson
@@ -256,12 +257,16 @@ class Supervisor:
             if view.wants_tasks and (view.errors or self._tidied):
                 self._tidy(view, now_s)
             if view.asks_something and self._ranked(view)[:1] == [self._me]:
-                self._chores.begin(view, now_s, lambda view=view: self._stragglers(view))  # type: ignore[misc]
+                self._chores.begin(
+                    view, now_s, partial(self._stragglers, view), partial(self._left_open_by_silent, view, now_s)
+                )
 
     def _tidy(self, view: View, now_s: float) -> None:
-        """Clear errors that nobody has any more: of tasks that left this worker, and of workers that are gone."""
+        """Clear errors that nobody has any more: of tasks before the present ones, and of workers that are gone."""
+        handle = self.handles.get(view.key)
+        standing = handle.task.failure if handle is not None else None
         for error_id, worker in view.errors.items():
-            mine = worker == self._me and view.key not in self.handles
+            mine = worker == self._me and (standing is None or standing.id != error_id)
             orphaned = worker is not None and worker not in self._live and self._ranked(view)[:1] == [self._me]
             if (mine or orphaned) and now_s >= self._tidied.get((view.stream, error_id), float("-inf")):
                 self._tidied[view.stream, error_id] = now_s + TIDY_EVERY_S
@@ -274,6 +279,9 @@ class Supervisor:
         own = self.handles.get(view.key)
         ids = set(self._fleet.transactional_ids(*view.key))
         return sorted(ids | set(own.task.transactional_ids if own is not None else ()))
+
+    def _left_open_by_silent(self, view: View, now_s: float) -> list[str]:
+        return [transactional_id for transactional_id, _ in self._fleet.left_open(*view.key, now_s)]
 
     def _collect(self, now_s: float) -> None:
         for report in self._chores.collect(now_s):
