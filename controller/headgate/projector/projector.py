@@ -175,12 +175,11 @@ class Projector:
                 # It is raised after the poll: only there a member learns that the group went on without it.
                 problem = error
         settled = problem is None and left_s <= 0
-        if not settled:
-            wait_s = max(0.0, min(self._settings.poll_s, left_s))
+        busy = any(each.phase != "active" for each in self._owned.values())
+        if left_s > 0:
+            records = self._poll_while_waiting(consumer, min(self._settings.poll_s, left_s))
         else:
-            busy = any(each.phase != "active" for each in self._owned.values())
-            wait_s = 0.0 if busy else self._settings.poll_s
-        records = self._poll(consumer, wait_s)
+            records = self._poll(consumer, 0.0 if busy or not settled else self._settings.poll_s)
         self._follow(ownership)
         ownership.check_colocation(now_s)
         if not settled:
@@ -276,6 +275,14 @@ class Projector:
             if owned is not None and owned.phase == "active":
                 log.warning("projector.position_lost", error=str(error))
                 self._begin_again([error.partition])
+            return ()
+
+    def _poll_while_waiting(self, consumer: LogConsumer, wait_s: float) -> Sequence[Record]:
+        """Stay a member of the group during a backoff; a broker that is away is what is being waited for."""
+        try:
+            return self._poll(consumer, wait_s)
+        except LogUnavailable:
+            self._clock.sleep(wait_s)
             return ()
 
     def _follow(self, ownership: Ownership) -> None:
