@@ -76,7 +76,7 @@ class TopicMissing(LogError):
 
 
 class NotAuthorized(LogError):
-    """The principal lacks a right. `headgate doctor` and the deployment pages list the rights of each part."""
+    """The principal lacks a right that this part needs."""
 
     code = "log.not_authorized"
 

@@ -82,7 +82,7 @@ def wrapped(error: KafkaError, doing: str) -> HeadgateError:
         )
     if is_transient(error):
         return unreachable(doing, error.str())
-    return EnvironmentProblem(f"Kafka failed ({doing}): {error.str()}.", hint="`headgate doctor` looks for causes.")
+    return EnvironmentProblem(f"Kafka failed ({doing}): {error.str()}.", hint="The broker's log tells more.")
 
 
 def unreachable(doing: str, reason: str = "") -> ClusterUnreachable:
@@ -107,6 +107,8 @@ def make_consumer(bootstrap_servers: str, kafka: Settings | None, **more: Any) -
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
             "fetch.queue.backoff.ms": 5,
+            # An empty partition is waited for before its end is known, and a snapshot waits for every end.
+            "fetch.wait.max.ms": 100,
             "queued.max.messages.kbytes": QUEUED_KBYTES,
             "fetch.message.max.bytes": 4 * 1024 * 1024,
         }

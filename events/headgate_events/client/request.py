@@ -10,7 +10,7 @@ import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict, get_origin
 
 import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -165,8 +165,11 @@ def _fields(payload: Mapping[str, Any], options: CommandOptions) -> dict[str, An
 
 
 def _plain(value: Any) -> Any:
-    """Turn a model into JSON as it was given: defaults that nobody set are the projector's to fill in."""
-    return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value
+    """Turn a model into JSON: what differs from the defaults, and the fields that tell which model it is."""
+    if not isinstance(value, BaseModel):
+        return value
+    tags = {name for name, field in type(value).model_fields.items() if get_origin(field.annotation) is Literal}
+    return {**value.model_dump(mode="json", include=tags), **value.model_dump(mode="json", exclude_unset=True)}
 
 
 def _check_payload(kind: str, fields: dict[str, Any]) -> None:

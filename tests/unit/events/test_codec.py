@@ -9,10 +9,11 @@ import orjson
 import pytest
 from hypothesis import given
 
+from headgate_events.client.request import CommandOptions, build_request
 from headgate_events.codec import command_headers, decode_input, encode, validate
 from headgate_events.envelope import Envelope, from_headers, header, parse_rfc3339_ms, rfc3339, to_headers
 from headgate_events.records import Input, Unreadable
-from headgate_events.schema.commands import COMMAND_KINDS
+from headgate_events.schema.commands import COMMAND_KINDS, AtOffsets
 from headgate_events.schema.reports import REPORT_KINDS
 from headgate_events.testing import StoredRecord
 from headgate_events.upcast import RecordType, parse_type, type_of, upcast
@@ -240,3 +241,18 @@ def test_a_type_taken_apart_is_put_together_again(text: str) -> None:
 )
 def test_a_type_that_is_not_ours_is_none(text: str) -> None:
     assert parse_type(text) is None
+
+
+def test_a_position_policy_given_as_a_model_says_which_policy_it_is() -> None:
+    options: CommandOptions = {}
+    request = build_request(
+        "recover",
+        "departures",
+        {"positions": AtOffsets(offsets={"flights": {"0": 7}})},
+        options,
+        actor="ada",
+        source="test",
+        at_ms=0,
+    )
+    sent = orjson.loads(request.value)
+    assert sent["positions"] == {"policy": "offsets", "offsets": {"flights": {"0": 7}}}

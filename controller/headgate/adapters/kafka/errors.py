@@ -95,7 +95,7 @@ CLASSES: Final[Mapping[int, type[LogError]]] = {
 
 HINTS: Final[Mapping[type[LogError], str]] = {
     LogUnavailable: "Check that the brokers run and can be reached; it is tried again.",
-    NotAuthorized: "Give the principal the right, or the client its credentials; `headgate doctor` lists the rights.",
+    NotAuthorized: "Give the principal the right, or the client its credentials.",
     TopicMissing: "Create the topic, or correct its name; `headgate init` creates the topics of the namespace.",
     RecordTooLarge: "Raise max.message.bytes of the topic and message.max.bytes of the client, or send less.",
     PositionLost: "Say where to go on: `headgate recover` with a position.",
