@@ -148,7 +148,9 @@ class World:
             elif kind == "modify":
                 interval = self.random.choice((1, 100, 2_000))
                 parallelism = self.random.choice((1, 2))
-                self.command("modify", config=self.config | {"commit_interval_ms": interval, "parallelism": parallelism})
+                self.command(
+                    "modify", config=self.config | {"commit_interval_ms": interval, "parallelism": parallelism}
+                )
             else:
                 self.command(kind)
         elif draw < 0.95:

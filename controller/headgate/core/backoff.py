@@ -1,7 +1,7 @@
 """Backoff: how long to wait before the next attempt. Exponential, with full jitter, for ever, between two bounds.
 
-Full jitter (a uniform draw from zero to the growing bound) spreads many streams that lost the same broker, where a fixed
-ladder would bring them all back at one moment. Randomness comes in as a number, so a seed repeats a run.
+Full jitter (a uniform draw from zero to the growing bound) spreads many streams that lost the same broker, where a
+fixed ladder would bring them all back at one moment. Randomness comes in as a number, so a seed repeats a run.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """The account of one source partition: where a run began, how far it is, and what a drain's receipt says of it.
 
-The account travels with the committed position, as the text beside it, so that it survives its owner: whoever inherits a
-partition in the middle of a run, or of a drain, goes on counting where the predecessor's last commit stopped. A text of
-another run is not continued: `begin` decides where a partition starts, by one rule.
+The account travels with the committed position, as the text beside it, so that it survives its owner: whoever
+inherits a partition in the middle of a run, or of a drain, goes on counting where the predecessor's last commit
+stopped. A text of another run is not continued: `begin` decides where a partition starts, by one rule.
 
 A run is named by `started_epoch`, the epoch at which the stream's tasks last started. Within it:
 
 1. committed by this run: go on there, with its account;
 2. else an explicit position of the state, which a validation, a resume or a recover resolved;
 3. else the committed position, whoever committed it;
-4. else unknown: the partition's beginning when the run already knew its topic (it appeared later), or the stream's start
-   policy when the topic is new to the stream.
+4. else unknown: the partition's beginning when the run already knew its topic (it appeared later), or the stream's
+   start policy when the topic is new to the stream.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class KafkaDestination:
     promises: Sequence[Delivery] = ("exactly_once", "at_least_once")
 
     def check(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> Sequence[Check]:
-        """Look whether the topic exists. A topic is never created by a stream: its partitions are somebody's decision."""
+        """Look whether the topic exists. A stream never creates one: its partitions are somebody's decision."""
         try:
             count = context.log.partitions(settings.topic, REQUEST_S)
         except LogError as error:

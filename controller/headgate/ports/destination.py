@@ -65,9 +65,7 @@ class Destination(Protocol):
     def transactional_ids(self) -> tuple[str, ...]: ...
 
     def open(self) -> None:
-        """Begin, or begin anew after an error; what was written and not committed is gone afterwards, or never
-        counts.
-        """
+        """Begin, or begin anew after an error: what was written and not committed is gone, or never counts."""
         ...
 
     def write(self, outputs: Sequence[Output]) -> None:
@@ -75,8 +73,9 @@ class Destination(Protocol):
         ...
 
     def forward(self, records: Sequence[Record]) -> None:
-        """Take records on unchanged (a stream without a transform). The fast path; `outputs_of` leads back to
-        write().
+        """Take records on unchanged (a stream without a transform): the fast path.
+
+        A destination without one of its own says `self.write(outputs_of(records))`.
         """
         ...
 
@@ -112,7 +111,7 @@ class DestinationKind(Protocol):
 
     @property
     def promises(self) -> Sequence[Delivery]:
-        """The deliveries that this kind can keep, the strongest first; shown, and checked when a stream is validated."""
+        """The deliveries that this kind can keep, the strongest first; shown, and checked by a validation."""
         ...
 
     def check(self, settings: Any, context: ConnectorContext) -> Sequence[Check]:

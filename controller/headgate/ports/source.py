@@ -49,9 +49,7 @@ class SourceReader(Protocol):
         ...
 
     def proof(self) -> Any:
-        """Return the opaque token with which a destination's transaction proves that this reader still owns its
-        share.
-        """
+        """Return the opaque token by which a destination's transaction proves that this reader owns its share."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Sources, found by the `kind` in a stream's definition; a package adds one through the entry point `headgate.sources`."""
+"""Sources, found by the `kind` in a stream's definition; the entry point `headgate.sources` adds others."""
 
 from __future__ import annotations
 

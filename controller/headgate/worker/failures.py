@@ -1,8 +1,9 @@
 """Failures: one classifier from whatever was raised to what people and programs see.
 
-Two classes matter: a *recoverable* error goes away by itself or by somebody's work elsewhere, and is retried for ever; an
-*unrecoverable* one needs a decision about this stream. Ours and the connectors' errors say it themselves (`retriable`);
-anything else is a fault in somebody's code, and code does not mend itself. Tracebacks go to the log, never into an event.
+Two classes matter: a *recoverable* error goes away by itself or by somebody's work elsewhere, and is retried for
+ever; an *unrecoverable* one needs a decision about this stream. Ours and the connectors' errors say it themselves
+(`retriable`); anything else is a fault in somebody's code, and code does not mend itself. Tracebacks go to the log,
+never into an event.
 """
 
 from __future__ import annotations

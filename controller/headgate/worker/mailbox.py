@@ -1,7 +1,7 @@
 """Between a supervisor and its tasks: orders go in through a mailbox, reports come out through an outbox.
 
-They are the only things that two threads share. A mailbox holds the newest order alone, since an older one means nothing
-any more; an outbox is bounded, and what does not fit waits with the task, in order.
+They are the only things that two threads share. A mailbox holds the newest order alone, since an older one means
+nothing any more; an outbox is bounded, and what does not fit waits with the task, in order.
 """
 
 from __future__ import annotations

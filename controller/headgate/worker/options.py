@@ -22,7 +22,7 @@ class WorkerOptions:
     namespace: str = "headgate"
     heartbeat_interval_s: float = 2.0
     silent_after_s: float = 6.0
-    """Three missed heartbeats: below the group's session timeout, so that an heir is there when partitions come free."""
+    """Three missed heartbeats: about the group's session timeout, so an heir is there when partitions come free."""
     session_timeout_ms: int = 6_000
     """The broker's smallest default: a killed worker's partitions move after this time."""
     source_check_s: float = 30.0

@@ -1,8 +1,8 @@
-"""The worker as a process: it runs until it is asked to end, then drains, leaves, and says by its exit code how that went.
+"""The worker as a process: it runs until it is asked to end, then drains, leaves, and says how that went.
 
-SIGTERM or SIGINT: tasks finish what is in flight, commit and leave their groups; exit code 0 when all of that was done
-within the bound, 1 otherwise. A second signal ends the process at once, with 1: nothing is lost then either, because what
-was not committed is read again by the heir.
+SIGTERM or SIGINT: tasks finish what is in flight, commit and leave their groups; exit code 0 when all of that was
+done within the bound, 1 otherwise. A second signal ends the process at once, with 1: nothing is lost then either,
+because what was not committed is read again by the heir.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 It decides nothing about a stream: what is to run stands in the state, who runs it follows from the ranking. It owns the
 reports' producer, so every report of a worker leaves by one door, and it is the only one that follows the state.
 
-A task asks for a *confirmation* before it reads, each time after it initialised its producers: the supervisor then looks
-at the present end of the state topic, reads up to there, and hands over the view that stood there. So a worker that was
-stopped, fenced and continued cannot go on by what it knew before: whatever was decided before its producers were
-initialised is seen, and whatever is decided later fences them.
+A task asks for a *confirmation* before it reads, each time after it initialised its producers: the supervisor then
+looks at the present end of the state topic, reads up to there, and hands over the view that stood there. So a worker
+that was stopped, fenced and continued cannot go on by what it knew before: whatever was decided before its producers
+were initialised is seen, and whatever is decided later fences them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ logger = structlog.get_logger("headgate.worker")
 
 
 class TaskDied(HeadgateError):
-    """A task's thread ended without having been asked to: a fault of ours. The worker ends, so that others take over."""
+    """A task's thread ended unasked: a fault of ours. The worker ends, so that others take over."""
 
     code = "internal.task_died"
 

@@ -1,8 +1,8 @@
 """A task: one worker's share of one stream, as a sequence of small steps between which it obeys.
 
 The supervisor hands it the newest view of the stream; the task compares that with what it does and acts between two
-batches, so a change always falls on a record boundary. `step` is one bounded unit of work (a poll of at most 100 ms, one
-batch, one commit). Whatever goes wrong in it becomes the stream's error, and never ends the task silently.
+batches, so a change always falls on a record boundary. `step` is one bounded unit of work (a poll of at most 100 ms,
+one batch, one commit). Whatever goes wrong in it becomes the stream's error, and never ends the task silently.
 
 Before it reads, a task that has just initialised its producers asks its supervisor whether what it knows still stands
 (phase `confirming`; the supervisor's docstring says why). One thread owns a task; others only look at plain attributes.

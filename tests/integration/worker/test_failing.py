@@ -170,7 +170,5 @@ def test_a_definition_that_cannot_run_is_not_started_and_every_item_is_said(head
     back = headgate.until(
         "orders",
         "is not started for its source",
-        lambda state: (
-            state.status == "NOT_STARTED" and "log.topic_missing" in [check.code for check in state.checks]
-        ),
+        lambda state: state.status == "NOT_STARTED" and "log.topic_missing" in [check.code for check in state.checks],
     )

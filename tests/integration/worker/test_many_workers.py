@@ -1,4 +1,4 @@
-"""Several workers: killed, stopped, asked to leave. Nothing is lost or doubled, and drains end wherever partitions go."""
+"""Several workers: killed, stopped, asked to leave. Nothing is lost or doubled, and every drain ends."""
 
 from __future__ import annotations
 
@@ -130,7 +130,9 @@ def test_a_worker_stopped_and_continued_after_a_forced_pause_writes_nothing_that
     assert headgate.get("orders").status == "PAUSED"
 
     headgate.done(headgate.commands.resume("orders"))
-    headgate.done(headgate.commands.modify("orders", headgate.get("orders").config.model_copy(update={"commit_interval_ms": 100})))
+    headgate.done(
+        headgate.commands.modify("orders", headgate.get("orders").config.model_copy(update={"commit_interval_ms": 100}))
+    )
     assert numbers(headgate.until_moved(destination, 100)) == list(range(100))
 
 

@@ -59,7 +59,9 @@ def test_a_transform_is_changed_between_two_records_without_a_restart(headgate: 
     headgate.until_moved(destination, 100)
     before = headgate.get("orders")
 
-    headgate.done(headgate.commands.modify("orders", config | {"transform": transform | {"settings": {"text": "-two"}}}))
+    headgate.done(
+        headgate.commands.modify("orders", config | {"transform": transform | {"settings": {"text": "-two"}}})
+    )
     after = headgate.until("orders", "applied revision 2", lambda state: state.revision.applied == 2)
     assert after.epoch == before.epoch, "a live change starts no epoch"
     headgate.produce(source, 100, start=100, partitions=1)
@@ -91,7 +93,9 @@ def test_a_new_destination_restarts_the_tasks_at_the_same_positions(headgate: He
     missing = config | {"destination": {"kind": "kafka", "topic": "there-is-no-such-topic"}}
     headgate.done(headgate.commands.modify("orders", missing))
     rejected = headgate.until("orders", "rejects revision 3", lambda state: state.revision.rejected == 3)
-    assert [check.code for check in rejected.revision.checks if check.result == "failed"] == ["destination.topic_missing"]
+    assert [check.code for check in rejected.revision.checks if check.result == "failed"] == [
+        "destination.topic_missing"
+    ]
     headgate.produce(source, 3, start=600)
     assert numbers(headgate.until_moved(other, 303))[-3:] == [600, 601, 602]
 
