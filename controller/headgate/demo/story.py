@@ -103,8 +103,8 @@ class Story:
         after, source_after = scene.cluster.ends(scene.destination, count), scene.cluster.ends(scene.source, count)
         grown = [late - early for early, late in zip(source_before, source_after, strict=True)]
         view.say(
-            f"The broker was asked twice, {QUIET_S:g} s apart, where the partitions end: in offsets, which count what is "
-            "uncommitted and the marks of transactions, too."
+            f"The broker was asked twice, {QUIET_S:g} s apart, where the partitions end: in offsets, which count what "
+            "is uncommitted and the marks of transactions, too."
         )
         view.check(min(grown) > 0, f"the source grew on every partition, by {_counted(grown)} departures")
         view.check(
@@ -143,7 +143,7 @@ class Story:
         took_s = time.monotonic() - began
         view.check(True, f"{took_s:.1f} s later departures of {_airports(orphans)} from after its death arrive")
         view.detail(
-            f"its group waits {SESSION_TIMEOUT_S:g} s from a member's last sign of life before it gives the partitions away"
+            f"a group waits {SESSION_TIMEOUT_S:g} s from a member's last sign of life before it gives partitions away"
         )
         scene.wait_until(
             "a heartbeat that names the heir",

@@ -158,14 +158,17 @@ def draw(picture: Picture) -> Padding:
         (picture.status or "not created", STATUS_STYLES.get(picture.status, "dim")),
         (f"   {picture.date}", "dim"),
     )
-    lanes = Table(box=None, pad_edge=False, show_header=False)
+    lanes = Table("", "", box=None, pad_edge=False, header_style="dim")
+    for column in ("source", "destination", "waiting"):
+        lanes.add_column(column, justify="right", min_width=7, no_wrap=True)
+    lanes.add_column("carried by", no_wrap=True)
     for lane in picture.lanes:
         lanes.add_row(
             Text(lane.airport, style="bold"),
             _bar(lane),
-            Text(f"{lane.sent:>6,} in the source"),
-            Text(f"{lane.arrived:>6,} in the destination", style="green"),
-            Text(f"{max(0, lane.sent - lane.arrived):>5,} waiting", style="yellow"),
+            f"{lane.sent:,}",
+            Text(f"{lane.arrived:,}", style="green"),
+            Text(f"{max(0, lane.sent - lane.arrived):,}", style="yellow"),
             Text(lane.worker, style="cyan"),
         )
     judged = Text("   ".join(f"{name} {count:,}" for name, count in picture.classes), style="dim")
