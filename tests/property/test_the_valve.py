@@ -132,6 +132,7 @@ def test_a_valve_with_changing_channels_does_what_the_plainest_valve_does(
             state = valve.channel(number)
             assert state is not None
             assert (state.watermark, state.status.value, state.aligned) == (row.watermark, row.status, row.aligned)
+            assert state.epoch == (None if row.epoch is None else (row.epoch,))
         assert len(valve) == len(naive.rows)
 
 
@@ -256,6 +257,26 @@ def test_the_heap_knows_its_least_whoever_moves_or_leaves(steps: list[tuple[int,
             del keys[number]
         assert heap.least() == min(keys.values(), default=None)
         assert len(heap) == len(keys)
+
+
+def test_a_large_heap_knows_its_least_too() -> None:
+    """A member that fills a gap rises only in a heap that is deep enough."""
+    chance = random.Random(7728)
+    members = [Member() for _ in range(60)]
+    keys: dict[int, int] = {}
+    heap: ChannelHeap[Member] = ChannelHeap()
+    for _ in range(20_000):
+        number = chance.randrange(60)
+        if number not in keys:
+            keys[number] = chance.randrange(1_000)
+            heap.add(members[number], keys[number])
+        elif chance.random() < 0.5:
+            keys[number] += chance.randrange(100)
+            heap.raise_key(members[number], keys[number])
+        else:
+            heap.remove(members[number])
+            del keys[number]
+        assert heap.least() == min(keys.values(), default=None)
 
 
 @pytest.mark.parametrize("profile", Profile)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headgate.core.idleness.detector import Cause, EmptinessDetector, Judgement, OpenTransactions
 from headgate.core.idleness.emptiness import FetchEvidence, Situation, Unmet
-from headgate.core.idleness.grace import GraceSettings
+from headgate.core.idleness.grace import GraceClock, GraceSettings
 from headgate.core.idleness.signals import Status
 
 GRACE_MS = 1_000
@@ -107,6 +107,13 @@ def test_an_eof_from_before_the_last_record_is_left_aside() -> None:
     assert loop.run(10_000) == [Status.IDLE]
 
 
+def test_an_older_answer_does_not_replace_a_newer_one() -> None:
+    loop = Loop()
+    loop.eof(5)
+    loop.detector.fetch_answered(FetchEvidence(4, 4, 4, loop.now_ms))
+    assert loop.detector.evidence == FetchEvidence(5, 5, 5, loop.now_ms)
+
+
 @pytest.mark.parametrize("unfinished", [replace(QUIET, in_flight=1), replace(QUIET, buffered=1)])
 def test_read_is_not_done(unfinished: Situation) -> None:
     """Numaflow 3399: all read, one output unacknowledged."""
@@ -182,6 +189,16 @@ def test_a_loop_that_stalled_for_longer_than_the_grace_is_not_idle_on_waking() -
     assert loop.run(GRACE_MS * 3) == []
 
 
+def test_after_a_long_stall_the_grace_begins_anew() -> None:
+    loop = Loop()
+    loop.eof(5)
+    assert loop.run(GRACE_MS) == []
+    assert loop.turn(after_ms=60_000) is None
+    assert loop.turn() is None
+    assert loop.run(GRACE_MS - POLL_MS) == []
+    assert loop.run(2 * POLL_MS) == [Status.IDLE]
+
+
 def test_a_short_stall_counts_little_and_is_looked_at_twice() -> None:
     loop = Loop()
     loop.eof(5)
@@ -248,6 +265,15 @@ def test_an_open_transaction_may_be_let_go_after_the_cap_with_an_alert() -> None
     assert [(edge.status, edge.alert) for edge in edges] == [(Status.IDLE, True)]
 
 
+def test_the_cap_is_not_used_up_by_a_loop_that_does_not_poll() -> None:
+    loop = Loop(transactions=OpenTransactions("ignore", cap_ms=10_000))
+    loop.eof(5, high=7)
+    for _ in range(200):
+        loop.now_ms += POLL_MS
+        loop.detector.step(loop.now_ms, replace(QUIET, polled_at_ms=loop.now_ms - 5_000))
+    assert loop.run(5_000) == []
+
+
 def test_another_transaction_begins_the_cap_anew() -> None:
     loop = Loop(transactions=OpenTransactions("ignore", cap_ms=10_000))
     for end in range(5, 50):
@@ -302,6 +328,20 @@ def test_flapping_makes_it_wait_longer_up_to_a_minute_and_calm_makes_it_forget()
     assert 30_000 <= flap(loop, 20) < 31_000
     loop.run(6 * 600_000)
     assert 5_000 <= flap(loop, 30) < 6_000
+
+
+def test_few_flaps_in_a_long_time_are_no_flapping() -> None:
+    loop = Loop(GraceSettings(grace_ms=5_000, poll_interval_ms=POLL_MS))
+    for position in range(8):
+        assert flap(loop, position) // 5_000 == 1
+        loop.run(200_000)
+
+
+def test_a_clock_that_was_set_back_counts_nothing() -> None:
+    clock = GraceClock(200)
+    for now_ms in (1_000, 1_100, 400, 500):
+        clock.run(now_ms)
+    assert clock.counted_ms == 200
 
 
 def test_without_damping_the_grace_stays() -> None:

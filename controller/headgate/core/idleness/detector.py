@@ -117,8 +117,7 @@ class EmptinessDetector:
         """Take evidence that is newer than every record noted so far. An answer from before them is left aside."""
         if self._reached is not None and evidence.position < self._reached:
             return
-        if self._evidence is not None and evidence.position < self._evidence.position:
-            return
+        self._reached = evidence.position
         self._evidence = evidence
 
     def end_listed(self, high: int, at_ms: int) -> Judgement | None:
@@ -126,11 +125,9 @@ class EmptinessDetector:
 
         It can only show growth: an end beyond the position makes an idle partition ACTIVE, and nothing makes it IDLE.
         """
-        position = self._evidence.position if self._evidence is not None else self._reached
-        if position is None or high <= position:
+        if self._reached is None or high <= self._reached:
             return None
         self._evidence = None
-        self._reached = position
         return self._active(Cause.RESUMED, at_ms)
 
     def resumed(self) -> None:

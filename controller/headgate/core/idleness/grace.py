@@ -82,7 +82,6 @@ class AdaptiveGrace:
         """Note a flap."""
         if not self._settings.damping:
             return
-        self._decay(now_ms)
         self._flaps.append(now_ms)
         self._calm_since_ms = now_ms
         many = len(self._flaps) > self._settings.flaps
