@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from headgate.core.policy import DEFAULT_POLICY
-from headgate.projector import folding
+from headgate.projector import folding, restore
 from headgate.projector.folding import Draft, Folder
 from headgate.projector.states import PartitionStates
 from headgate_events.codec import command_headers, encode
@@ -170,3 +170,22 @@ def test_a_stream_that_is_forgotten_becomes_a_tombstone() -> None:
     draft = fold([Given(0, encode(passed), b"orders", headers, HOME, TOPICS.reports)], home=states)
     (_, value, key, _, _), _ = [each for each in draft.outgoing if each[0] == TOPICS.state]
     assert (value, key) == (None, b"orders")
+
+
+def test_no_state_that_waits_for_a_moment_looks_calm_to_a_restore() -> None:
+    draft = fold(
+        [
+            command(0, "create", config=CONFIG),
+            command(1, "start", not_before="2030-01-01T00:00:00Z"),
+        ]
+    )
+    (_, value), _ = [(each[3], each[1] or b"") for each in draft.outgoing if each[0] == TOPICS.state]
+    assert restore._CALM in value
+    assert restore._NOTHING_WAITS not in value
+    calm = fold([command(0, "create", config=CONFIG)])
+    (value, _) = [each[1] or b"" for each in calm.outgoing if each[0] == TOPICS.state]
+    at = value.find(restore._CALM)
+    assert value.find(restore._NOTHING_WAITS, at, at + restore._NEAR) > 0, "else every restore reads every header"
+    starting = fold([command(0, "create", config=CONFIG), command(1, "start")])
+    (value, _) = [each[1] or b"" for each in starting.outgoing if each[0] == TOPICS.state]
+    assert restore._CALM not in value
