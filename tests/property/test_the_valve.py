@@ -260,7 +260,7 @@ def test_the_heap_knows_its_least_whoever_moves_or_leaves(steps: list[tuple[int,
 
 
 def test_a_heap_from_whose_middle_members_left_still_empties_in_order() -> None:
-    """A member that fills a gap has to rise only in a heap that is deep enough, and only emptying it shows a mistake."""
+    """A member that fills a gap has to rise only in a deep heap, and only emptying it shows a mistake."""
     chance = random.Random(7728)
     for _ in range(300):
         members = [Member() for _ in range(40)]
