@@ -66,7 +66,11 @@ class Follower:
             return
         if self._asker is None:
             self._asker = self._log.consumer(isolation=self._isolation)
-        ends = {each: self._asker.range(each, REQUEST_S).end for each in self._positions}
+        try:
+            ends = {each: self._asker.range(each, REQUEST_S).end for each in self._positions}
+        except LogFatal as error:
+            self._asker = None  # a new one asks next time
+            raise LogUnavailable(error.message, hint=error.hint) from error
         self._ends = {each: end for each, end in ends.items() if self._positions[each] < end}
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Final
@@ -57,7 +58,12 @@ class Worker:
         logger.info("worker starts", action="worker.start", worker=self._means.options.name)
         while not self._stop.is_set():
             supervisor.step(clock.monotonic_s())
-        return self._leave()
+        code = self._leave()
+        if signals and code != EXIT_OK:
+            # What did not end in time (a transform that hangs, say) must not keep the process from ending either.
+            sys.stderr.flush()
+            os._exit(code)
+        return code
 
     def _leave(self) -> int:
         clock, supervisor, options = self._means.clock, self._supervisor, self._means.options

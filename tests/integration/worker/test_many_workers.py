@@ -16,8 +16,8 @@ QUICK = {
 }
 
 
-def start_worker(processes: Processes, name: str) -> HeadgateProcess:
-    process = processes.start("worker", "--name", name, environment=QUICK)
+def start_worker(processes: Processes, name: str, **more: str) -> HeadgateProcess:
+    process = processes.start("worker", "--name", name, environment=QUICK | more)
     process.wait_for_output("worker.ready", WAIT_S)
     return process
 
@@ -136,11 +136,35 @@ def test_a_worker_stopped_and_continued_after_a_forced_pause_writes_nothing_that
     assert numbers(headgate.until_moved(destination, 100)) == list(range(100))
 
 
+def stuck_worker(headgate: Headgate, processes: Processes, shutdown_timeout_s: int) -> HeadgateProcess:
+    allowed = {"HEADGATE_TRANSFORM_MODULES": "tests.integration.worker.transforms"}
+    worker = start_worker(processes, "a", HEADGATE_WORKER_SHUTDOWN_TIMEOUT_S=str(shutdown_timeout_s), **allowed)
+    source = headgate.source("source", 1)
+    headgate.produce(source, 1, partitions=1)
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "discard"},
+        transform={"function": "tests.integration.worker.transforms:stuck"},
+    )
+    worker.wait_for_output("stuck now", WAIT_S)
+    return worker
+
+
+def test_a_worker_that_cannot_finish_in_time_ends_all_the_same_and_says_so(
+    headgate: Headgate, processes: Processes
+) -> None:
+    worker = stuck_worker(headgate, processes, shutdown_timeout_s=1)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(WAIT_S) == 1
+
+
 def test_a_second_signal_ends_a_worker_at_once(headgate: Headgate, processes: Processes) -> None:
-    worker = start_worker(processes, "a")
+    worker = stuck_worker(headgate, processes, shutdown_timeout_s=600)
     worker.signal(signal.SIGTERM)
+    worker.wait_for_output("worker.leave", WAIT_S)
     worker.signal(signal.SIGTERM)
-    assert worker.wait(WAIT_S) in {0, 1}
+    assert worker.wait(WAIT_S) == 1
 
 
 def test_deleting_a_running_stream_ends_its_tasks_and_a_new_one_of_its_name_begins_anew(headgate: Headgate) -> None:

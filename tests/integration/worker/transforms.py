@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Event
 from typing import Any
 
 from headgate.transform import Out, Record, RetryLater, batch, factory
@@ -32,6 +34,12 @@ def needs_text(settings: dict[str, Any]) -> Any:
         raise ValueError("text is missing")
     text = settings["text"].encode()
     return lambda record: record.value() + text
+
+
+def stuck(record: Record) -> None:
+    sys.stderr.write("stuck now\n")
+    sys.stderr.flush()
+    Event().wait(300)
 
 
 def not_now(record: Record) -> None:
