@@ -15,6 +15,8 @@ import pytest
 
 from headgate.adapters.clock import ManualClock
 from headgate.adapters.memory import MemoryKafka, MemoryLog
+from headgate.adapters.memory.faults import Call
+from headgate.ports.errors import LogFatal
 from headgate.projector.projector import Projector
 from headgate.projector.setup import ProjectorSettings
 from headgate.projector.verify import verify
@@ -54,8 +56,36 @@ class World:
         self.suspended: list[tuple[MemoryLog, Projector]] = []
         self.sender = self.kafka.log("sender").producer()
         self.did: Counter[str] = Counter()
+        self.interrupting = False
+        self.kafka.faults.interfere = self.interrupt
         for _ in range(2):
             self.start()
+
+    def interrupt(self, call: Call) -> None:
+        """Now and then, kill a process in the middle of a transaction, or stop it there while others take over."""
+        if self.interrupting or call.operation not in {"produce", "send_offsets", "commit_transaction"}:
+            return
+        found = [each for each in self.projectors if each[0].process.name == call.process]
+        if not found or self.random.random() > 0.01:
+            return
+        self.interrupting = True
+        process = found[0][0].process
+        if self.random.random() < 0.5:
+            self.did["die inside"] += 1
+            process.kill()
+            self.projectors.remove(found[0])
+            self.start()
+        elif len(self.projectors) > 1:
+            self.did["sleep inside"] += 1
+            process.suspend()
+            self.projectors.remove(found[0])
+            self.clock.advance(SESSION_S + 1)
+            for _ in range(self.random.randrange(1, 60)):
+                self.random.choice(self.projectors)[1].step(self.clock.monotonic_s())
+                self.clock.advance(0.05)
+            process.resume()
+            self.projectors.append(found[0])
+        self.interrupting = False
 
     def start(self) -> None:
         self.started += 1
@@ -97,8 +127,11 @@ class World:
     def step(self) -> None:
         draw = self.random.random()
         if draw < 0.70 and self.projectors:
-            _, projector = self.random.choice(self.projectors)
-            projector.step(self.clock.monotonic_s())
+            log, projector = self.random.choice(self.projectors)
+            try:
+                projector.step(self.clock.monotonic_s())
+            except LogFatal:
+                assert log.process.killed
         elif draw < 0.85:
             self.send(self.random.randrange(1, 8))
         elif draw < 0.95:
@@ -112,6 +145,7 @@ class World:
 
     def settle(self) -> None:
         """Let nothing more go wrong until every command has been folded."""
+        self.kafka.faults.interfere = None
         self.kafka.faults.commits.clear()
         self.kafka.deliver_late_commits()
         for log, _ in self.suspended:
@@ -153,4 +187,14 @@ def test_a_few_seeds_together_meet_every_misfortune() -> None:
         for _ in range(STEPS):
             world.step()
         did += world.did
-    assert did.keys() == {"kill", "suspend", "lost", "applied", "late", "deliver", "compact"}
+    assert did.keys() == {
+        "kill",
+        "suspend",
+        "lost",
+        "applied",
+        "late",
+        "deliver",
+        "compact",
+        "die inside",
+        "sleep inside",
+    }

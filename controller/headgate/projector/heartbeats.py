@@ -74,9 +74,9 @@ class Heartbeats:
 
     def close(self) -> None:
         """Stop reading."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
 
     def _open(self) -> None:
         count = self._log.partitions(self._topic, ASK_TIMEOUT_S) or 0

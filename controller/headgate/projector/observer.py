@@ -82,13 +82,14 @@ class Observer:
 
     def close(self) -> None:
         """Stop; what was said and is not acknowledged is sent, bounded."""
-        self._heartbeats.close()
-        if self._producer is not None:
+        producer, self._producer = self._producer, None
+        for what, client in (("heartbeats", self._heartbeats), ("reports", producer)):
             try:
-                self._producer.close()
+                if client is not None:
+                    client.close()
             except LogError as error:
-                log.warning("projector.reports_unsent", error=str(error))
-            self._producer = None
+                # What was observed is observed again, by whoever owns the partition then.
+                log.warning("projector.observer_close_failed", client=what, error=str(error))
 
     def _look_at_deadlines(self, now_s: float, owned: Mapping[int, PartitionStates]) -> int:
         now_ms = self._clock.now_ms()
