@@ -248,7 +248,7 @@ STATE: dict[str, Any] = {
         "listed": True,
         "receipts": {"flights": {"1": RECEIPT}},
     },
-    "errors": {"worker-1-error-1": ERROR},
+    "errors": {"worker-1-error-1": {**ERROR, "epoch": 4}},
     "failed_from": "DRAINING",
     "checks": CHECKS,
     "scheduled": {"7b1e4f4e-0002": PENDING},

@@ -363,6 +363,17 @@ def test_a_failed_stream_runs_again_only_when_its_last_error_is_gone() -> None:
     assert story.status == "RUNNING"
 
 
+def test_a_restart_by_modify_keeps_the_errors_until_a_task_has_begun_anew() -> None:
+    story = Story().at("FAILED")
+    story.command("modify", config=config(parallelism=2))
+    assert story.status == "FAILED" and set(story.state["errors"]) == {"e1"}
+    story.report("error-raised", worker="w2", error=error(error_id="e2", worker="w2"))
+    story.report("task-started", worker="w1", revision=2)
+    assert story.status == "FAILED" and set(story.state["errors"]) == {"e2"}, "said under the new epoch, so it stands"
+    story.report("error-cleared", worker="w2", error_id="e2")
+    assert story.status == "RUNNING"
+
+
 def test_an_error_seen_again_keeps_when_it_was_first_seen_and_the_list_is_bounded() -> None:
     story = Story().at("FAILED")
     story.report("error-raised", error=error(first_seen_ms=500, last_seen_ms=600, count=2))

@@ -228,7 +228,7 @@ def _recovered(state: State, payload: Payload) -> State:
 
 
 def _error_kept(state: State, payload: Payload) -> State:
-    error = payload["error"]
+    error = {**payload["error"], "epoch": payload["epoch"]}
     before = state["errors"].get(error["id"])
     if before is not None:
         error = {**error, "first_seen_ms": before["first_seen_ms"]}
@@ -264,8 +264,7 @@ def _modified(state: State, payload: Payload) -> State:
         "retry_version": payload["version"],
     }
     if payload["restart"]:
-        # Tasks begin anew under the new epoch and report their errors, if any, again.
-        changes |= {"restart_version": payload["version"], "tasks": {}, "errors": {}}
+        changes |= {"restart_version": payload["version"], "tasks": {}}
     if payload["deadline_ms"] is not None:
         changes["deadline_ms"] = payload["deadline_ms"]
     return changes

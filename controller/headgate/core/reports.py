@@ -144,7 +144,10 @@ def _task_started(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> 
         return f"Revision {payload['revision']} is not known here."
     turn.emit(cell.transition, asked=turn.by_input, worker=worker, revision=payload["revision"])
     _clear_error(turn, UNASSIGNED_ERROR_ID)
-    _run_again(turn)
+    # A task begins anew under a new epoch and says again what still stands; what was said under an older one is void.
+    for error_id, error in state["errors"].items():
+        if error["epoch"] < state["epoch"]:
+            _clear_error(turn, error_id)
     return None
 
 

@@ -81,6 +81,12 @@ class Drain(Model):
     receipts: dict[TopicName, dict[PartitionKey, Receipt]] = Field(default_factory=dict)
 
 
+class StandingError(StreamError):
+    """An error that stands, with the epoch under which it was last reported."""
+
+    epoch: Version
+
+
 class ConditionState(Model):
     """Since when a condition holds, and what it says."""
 
@@ -138,7 +144,7 @@ class StreamState(Model):
     tasks: dict[WorkerName, Task] = Field(default_factory=dict)
     deadline_ms: TimeMs | None = None
     drain: Drain | None = None
-    errors: Annotated[dict[Id, StreamError], Field(max_length=256)] = Field(default_factory=dict)
+    errors: Annotated[dict[Id, StandingError], Field(max_length=256)] = Field(default_factory=dict)
     failed_from: Literal["RUNNING", "DRAINING"] | None = None
     checks: Checks = ()
     scheduled: dict[Id, Pending] = Field(default_factory=dict)
