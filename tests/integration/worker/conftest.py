@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from headgate import bootstrap
@@ -143,6 +143,20 @@ class Headgate:
             WAIT_S,
             f"{count} records lie in {topic}",
         )
+
+    def until_committed(self, stream: str, topic: str, partitions: int) -> None:
+        """Return when the stream's group has committed a position for every partition."""
+        group = f"{self.namespace}.{stream}.{self.get(stream).incarnation}"
+        asking = Consumer({"bootstrap.servers": self.servers, "group.id": group, "enable.auto.commit": False})
+        places = [TopicPartition(topic, number) for number in range(partitions)]
+        try:
+            eventually(
+                lambda: all(place.offset >= 0 for place in asking.committed(places, timeout=WAIT_S)),
+                WAIT_S,
+                f"{group} has committed every partition of {topic}",
+            )
+        finally:
+            asking.close()
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         client = admin(self.servers)

@@ -116,10 +116,11 @@ def test_a_worker_stopped_and_continued_after_a_forced_pause_writes_nothing_that
 ) -> None:
     worker = start_worker(processes, "a")
     source, destination = two_way(headgate, commit_interval_ms=10_000)
+    headgate.until_committed("orders", source, partitions=4)  # what it took on; the next commit is seconds away
     headgate.produce(source, 100, partitions=4)
-    headgate.until("orders", "runs on a", lambda state: set(state.tasks) == {"a"})
     headgate.until_written(destination, 100)
     worker.signal(signal.SIGSTOP)  # with a transaction open
+    assert headgate.read(destination) == []
     start_worker(processes, "b")
     headgate.done(headgate.commands.pause("orders", force=True))
     forced = headgate.until("orders", "is fenced", lambda state: "fence_pending" not in state.conditions)
