@@ -100,8 +100,9 @@ def show_history(view: View, scene: Scene) -> None:
             continue
         at = datetime.fromtimestamp(each.at_ms / 1_000, UTC)
         status = each.to_status if each.from_status != each.to_status else ""
-        why = f'  "{each.reason}"' if each.reason else ""
-        view.raw(f"{each.version:>3}  {at:%H:%M:%S} UTC  {each.actor:<20} {kind:<18} {status:<12}{why}".rstrip())
+        why = f'"{each.reason}"' if each.reason else ""
+        what = kind.removeprefix("stream-")
+        view.raw(f"{each.version:>3}  {at:%H:%M:%S}  {each.actor:<5} {what:<9} {status:<11} {why}".rstrip())
     work = sum(_kind(each) in WORKERS_WORK for each in transitions)
     view.say(f"Beside these, {work} transitions tell of the workers: tasks begun and ended, partitions drained.")
     versions = [each.version for each in transitions]

@@ -29,7 +29,7 @@ START_TIMEOUT_S: Final = 40.0
 DRAIN_TIMEOUT_S: Final = 30.0
 QUIET_S: Final = 4.0
 TAKEOVER_TIMEOUT_S: Final = 40.0
-FLOW_TIMEOUT_S: Final = 30.0
+FLOW_TIMEOUT_S: Final = 60.0
 REST_TIMEOUT_S: Final = 60.0
 FLOWING: Final = 1_000
 """So many more departures are waited for before the next thing happens, to let the traffic be seen."""
@@ -87,7 +87,7 @@ class Story:
         view, scene = self._view, self._scene
         view.step("Sam pauses it in the middle of traffic")
         began = time.monotonic()
-        scene.ask("pause", SAM, reason="the weather desk is looking at the numbers")
+        scene.ask("pause", SAM, reason="the weather desk has a question")
         state = scene.wait_for_state("PAUSED", lambda state: state.status == "PAUSED", DRAIN_TIMEOUT_S)
         took_s = time.monotonic() - began
         view.say(f"What was in flight was finished and committed; PAUSED after {took_s:.1f} s. The receipts:")
@@ -115,7 +115,7 @@ class Story:
         view, scene = self._view, self._scene
         view.step("Sam resumes it")
         began, arrived = time.monotonic(), list(scene.watch.arrived)
-        scene.ask("resume", SAM, reason="the numbers are fine")
+        scene.ask("resume", SAM, reason="the question is answered")
         scene.wait_for_state("RUNNING", lambda state: state.status == "RUNNING", START_TIMEOUT_S)
         scene.wait_until("traffic on every partition", lambda: _moved(arrived, scene.watch.arrived), FLOW_TIMEOUT_S)
         view.check(True, f"departures flow again on every partition after {time.monotonic() - began:.1f} s")
@@ -201,7 +201,7 @@ class Story:
         view.step("A reader of its own counts what is there")
         view.say("It knows nothing of the workers: it reads committed records and compares them with the data set.")
         judging.check_month(view, scene, (LATE_AFTER_MIN, LATER_AFTER_MIN), self._bounds)
-        view.step("Who did what, when and why")
+        view.step("Who did what, when (UTC) and why")
         judging.show_history(view, scene)
         view.step("headgate verify")
         judging.check_verify(view, scene)

@@ -1,4 +1,4 @@
-"""How the demo sums up: 0 only when every check held, 1 with the name of what did not, else the environment's errors."""
+"""How the demo sums up: 0 when every check held, 1 with the name of what did not, or the environment's error."""
 
 from __future__ import annotations
 
