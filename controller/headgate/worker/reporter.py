@@ -37,6 +37,8 @@ class Reporter:
         self._waiting: dict[str, Report] = {}
         self._in_flight: dict[str, Report] = {}
         self._not_before_s = 0.0
+        self.beaten = 0
+        """The newest heartbeat that was delivered, by its number."""
 
     @property
     def open_reports(self) -> int:
@@ -67,17 +69,24 @@ class Reporter:
             except LogError as error:
                 self._again(report, error)
 
-    def beat(self, payload: Mapping[str, Any], beat_id: str) -> None:
-        """Send a heartbeat; when that fails, the next one is tried in its turn."""
+    def beat(self, payload: Mapping[str, Any], number: int) -> None:
+        """Send heartbeat `number` of this process; when that fails, the next one is tried in its turn."""
         headers = to_headers(
             Envelope(
                 type=HEARTBEAT_TYPE,
-                id=beat_id,
+                id=f"{self._worker}-{payload['instance']}-{number}",
                 source=f"headgate/worker/{self._worker}",
                 subject=self._worker,
                 time=rfc3339(payload["at_ms"]),
             )
         )
+
+        def delivered(error: Exception | None, _: Record) -> None:
+            if error is None:
+                self.beaten = max(self.beaten, number)
+            else:
+                logger.warning("heartbeat not delivered", action="worker.beat", error=str(error))
+
         try:
             self._ready().produce(
                 self._topics.heartbeats,
@@ -86,7 +95,7 @@ class Reporter:
                 headers,
                 None,
                 payload["at_ms"],
-                self._beaten,
+                delivered,
             )
         except LogError as error:
             logger.warning("heartbeat not sent", action="worker.beat", error=str(error))
@@ -133,8 +142,3 @@ class Reporter:
         self._in_flight.pop(report.id, None)
         self._waiting.setdefault(report.id, report)
         self._not_before_s = self._clock.monotonic_s() + RETRY_S
-
-    @staticmethod
-    def _beaten(error: Exception | None, _: Record) -> None:
-        if error is not None:
-            logger.warning("heartbeat not delivered", action="worker.beat", error=str(error))

@@ -6,7 +6,8 @@ reports' producer, so every report of a worker leaves by one door, and it is the
 A task asks for a *confirmation* before it reads, each time after it initialised its producers: the supervisor then
 looks at the present end of the state topic, reads up to there, and hands over the view that stood there. So a worker
 that was stopped, fenced and continued cannot go on by what it knew before: whatever was decided before its producers
-were initialised is seen, and whatever is decided later fences them.
+were initialised is seen, and whatever is decided later fences them. Before the answer a heartbeat has told everybody
+the task's transactional ids, so that there is nobody who could write and not be fenced.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Supervisor:
         self._next_beat_s = float("-inf")
         self._next_chores_s = float("-inf")
         self._beat_number = 0
+        self._awaited_beat = 0
         self._started = 0
 
     # Steps
@@ -242,7 +244,9 @@ class Supervisor:
             except LogUnavailable:
                 return
             self._looking = True
-        if self._state.caught_up:
+            self._beat(self._clock.monotonic_s())
+            self._awaited_beat = self._beat_number
+        if self._state.caught_up and self._reporter.beaten >= self._awaited_beat:
             self._looking = False
             for handle in waiting:
                 if not handle.leaving and (asked := self._asked.get(id(handle))) is not None:
@@ -316,4 +320,4 @@ class Supervisor:
             "stopping": self._leaving,
             "tasks": [handle.task.beat() for handle in self.handles.values()],
         }
-        self._reporter.beat(payload, f"{self._me}-{self.means.options.instance}-{self._beat_number}")
+        self._reporter.beat(payload, self._beat_number)
