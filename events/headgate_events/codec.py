@@ -20,7 +20,7 @@ from headgate_events.ids import MAX_ID_LENGTH
 from headgate_events.names import is_stream_name
 from headgate_events.records import Family, HistoryRecord, Input, Payload, Record, Unreadable
 from headgate_events.schema.commands import COMMAND_KINDS, AnyCommand
-from headgate_events.schema.common import MAX_COMMAND_BYTES, MAX_REPORT_BYTES
+from headgate_events.schema.common import MAX_COMMAND_BYTES, MAX_REPORT_BYTES, MAX_TIME_MS
 from headgate_events.schema.history import HISTORY_KINDS, AnyHistory
 from headgate_events.schema.reports import REPORT_KINDS, AnyReport
 from headgate_events.schema.state import Progress, StreamState
@@ -218,9 +218,8 @@ def decode_input(family: Family, record: Record) -> Input | Unreadable:
         return unreadable(
             "invalid", f"The {singular} is not valid: {explain(error, singular)}."[:2_000], "Correct it and resend."
         )
-    config = getattr(model, "config", None)
-    if config is not None:
-        payload["config"] = config.model_dump()
+    if family == "commands":
+        payload = _understood(model, payload)
     return Input(
         family=family,
         topic=record.topic() or "",
@@ -254,6 +253,20 @@ def decode_history(record: Record) -> HistoryRecord | None:
     return HistoryRecord(kind=parsed.kind, id=envelope.id or "", payload=payload, value=value)
 
 
+def _understood(model: Any, payload: Payload) -> Payload:
+    """Return of a command what its model knows.
+
+    One that waits is kept in the state with all that it holds. What nobody looked at must not get there: it may be
+    nested deeper than can be written.
+    """
+    known = type(model).model_fields
+    understood = {key: value for key, value in payload.items() if key in known}
+    for section in ("config", "positions"):
+        if (part := getattr(model, section, None)) is not None:
+            understood[section] = part.model_dump()
+    return understood
+
+
 def _stream_of(key: Any) -> tuple[str | None, str | None]:
     """Return (name, None), or (what could be read of it, what is wrong with it)."""
     if key is None:
@@ -269,7 +282,7 @@ def _stream_of(key: Any) -> tuple[str | None, str | None]:
 
 def _at_ms(record: Record) -> int:
     _, at_ms = record.timestamp()
-    return max(0, int(at_ms))
+    return min(max(0, int(at_ms)), MAX_TIME_MS)
 
 
 def _actor(text: str | None) -> str | None:

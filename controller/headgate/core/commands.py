@@ -14,10 +14,10 @@ from headgate.core.lifecycle import command_row as row_of
 from headgate.core.policy import Policy
 from headgate.core.turn import Asked, Turn
 from headgate_events.envelope import parse_rfc3339_ms
+from headgate_events.schema.common import MAX_TIME_MS
 from headgate_events.schema.config import RESTARTING_SECTIONS
 
 Payload = Mapping[str, Any]
-MAX_TIME_MS: Final = 253_402_300_799_999
 
 
 def decide_command(turn: Turn, policy: Policy) -> None:

@@ -8,12 +8,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 
+from headgate_events.envelope import parse_rfc3339_ms
 from headgate_events.schema.common import Count, Id, Model, PartitionKey, Positions, Reason, TimeMs, TopicName
 from headgate_events.schema.config import StreamConfig
 
-NotBefore = Annotated[AwareDatetime, Field(strict=False)]
+MAX_TIME_CHARACTERS = 64
+
+
+def _as_it_will_be_read(value: object) -> object:
+    """Refuse a time that pydantic would take (a number, a lower-case z) and the decider could not read."""
+    wanted = "should be a time with a zone as RFC 3339 has it, like 2026-11-21T22:00:00Z"
+    if not isinstance(value, str) or len(value) > MAX_TIME_CHARACTERS:
+        raise ValueError(wanted)
+    try:
+        parse_rfc3339_ms(value)
+    except ValueError as error:
+        raise ValueError(wanted) from error
+    return value
+
+
+NotBefore = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_as_it_will_be_read)]
 
 
 class Command(Model):

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from headgate_events.names import STREAM_NAME_PATTERN, WORKER_NAME_PATTERN
 
 MAX_INT64: Final = 2**63 - 1
+MAX_TIME_MS: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 MAX_COMMAND_BYTES: Final = 256 * 1024
 MAX_REPORT_BYTES: Final = 512 * 1024
 MAX_PARTITIONS_PER_TOPIC: Final = 100_000
@@ -53,7 +55,7 @@ Partition = Annotated[int, Field(ge=0, lt=MAX_PARTITIONS_PER_TOPIC)]
 Position = Annotated[int, Field(ge=0, le=MAX_INT64)]
 """The next offset to read; never the last one read."""
 Count = Annotated[int, Field(ge=0, le=MAX_INT64)]
-TimeMs = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+TimeMs = Annotated[int, Field(ge=0, le=MAX_TIME_MS)]
 """Milliseconds since 1970-01-01 UTC, up to the end of the year 9999."""
 Version = Annotated[int, Field(ge=0, le=MAX_INT64)]
 PartitionKey = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,5})$")]
