@@ -3,7 +3,8 @@
 Inputs are decoded, decided and folded one after the other; the new states stand in a draft beside the committed ones
 until the transaction is over, so a transaction in doubt leaves nothing behind in memory. A state is written once per
 transaction, however often it changed in it. An input that lies in another partition than its key's is written again in
-the right one; one that cannot be decoded is answered with a refusal that names its offset.
+the right one; one that cannot be decoded is answered with a refusal that names its offset. So is one on which our own
+code fails: it would fail again at every start, and every stream of its partition would stand still behind it.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Draft:
     records: int = 0
     unreadable: int = 0
     forwarded: int = 0
+    faults: list[tuple[Unreadable, Exception]] = field(default_factory=list)
+    """Inputs that were refused because our own code failed on them: for the log of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +112,14 @@ class Folder:
         if isinstance(item, Unreadable):
             return self._refuse(draft, item, partition)
         state = changed[stream][0] if stream in changed else states.get(stream)
-        folded = fold(state, item, self.policy)
+        try:
+            folded = fold(state, item, self.policy)
+            value = encode(folded.state) if folded.changed and folded.state is not None else None
+        except Exception as error:  # noqa: BLE001 - a fault of ours; the input must not stop all that come after it
+            refusal = _refused(item, "internal", *_FAULT)
+            draft.faults.append((refusal, error))
+            return self._refuse(draft, refusal, partition)
         if folded.changed:
-            value = None if folded.state is None else encode(folded.state)
             if value is not None and len(value) > MAX_STATE_BYTES:
                 return self._refuse(draft, _refused(item, "state_too_large", *_TOO_LARGE), partition)
             changed[stream] = (folded.state, value)
@@ -130,10 +138,11 @@ class Folder:
         if header(record.headers(), FORWARDED_HEADER) is not None:
             return self._refuse(draft, _refused(item, "misplaced", *_MISPLACED), partition)
         value = record.value()
-        if isinstance(item, Unreadable) and value is not None and len(value) > MAX_STATE_BYTES:
-            return self._refuse(draft, item, partition)
-        assert item.stream is not None
         headers: Headers = [*(record.headers() or ()), (FORWARDED_HEADER, b"1")]
+        if (size := _size(value, headers)) > MAX_STATE_BYTES:
+            message = f"With its headers it has {size:,} bytes, too many to forward it from this partition to its key's."
+            return self._refuse(draft, _refused(item, "too_large", message, _TOO_LARGE_TO_FORWARD), partition)
+        assert item.stream is not None
         draft.forwarded += 1
         draft.outgoing.append((item.topic, value, record.key(), headers, belongs))
         return self._say(draft, forwarded(item, belongs), item.stream.encode(), partition)
@@ -147,6 +156,11 @@ class Folder:
 _TOO_LARGE: Final = (
     f"With it the stream's state would be larger than {MAX_STATE_BYTES:,} bytes.",
     "Use fewer partitions per stream, or smaller settings.",
+)
+_TOO_LARGE_TO_FORWARD: Final = "Send less, or let the key decide on the partition (murmur2, as Java clients do)."
+_FAULT: Final = (
+    "Headgate failed to decide it, which is a fault in Headgate.",
+    "The projector's log has the details; please report them.",
 )
 _MISPLACED: Final = (
     "It was forwarded already, and lies again in a partition that is not its key's.",
@@ -169,6 +183,11 @@ def _refused(item: Input | Unreadable, code: str, message: str, hint: str) -> Un
         stream=item.stream,
         actor=item.actor,
     )
+
+
+def _size(value: bytes | None, headers: Headers) -> int:
+    """Return about how many bytes a record of ours takes; its key is a stream's name."""
+    return len(value or b"") + sum(len(name) * 4 + len(content or b"") + 10 for name, content in headers)
 
 
 _STATE_HEADERS: Final[Headers] = [

@@ -384,6 +384,8 @@ class Projector:
             return None
         assert self._folder is not None
         draft = self._folder.fold(readable, active)
+        for refused, fault in draft.faults:
+            log.error("projector.fault", topic=refused.topic, offset=refused.offset, input=refused.type, exc_info=fault)
         return draft if draft.inputs else None
 
     def _commit(self, draft: Draft, consumer: LogConsumer, now_s: float) -> None:

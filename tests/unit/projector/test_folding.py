@@ -189,3 +189,39 @@ def test_no_state_that_waits_for_a_moment_looks_calm_to_a_restore() -> None:
     starting = fold([command(0, "create", config=CONFIG), command(1, "start")])
     (value, _) = [each[1] or b"" for each in starting.outgoing if each[0] == TOPICS.state]
     assert restore._CALM not in value
+
+
+def test_an_input_on_which_our_own_code_fails_is_refused_and_stops_none_that_come_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = folding.fold
+
+    def faulty(state: Any, item: Any, policy: Any) -> Any:
+        if item.kind == "pause":
+            raise ZeroDivisionError
+        return sound(state, item, policy)
+
+    monkeypatch.setattr(folding, "fold", faulty)
+    draft = fold([command(0, "create", config=CONFIG), command(1, "pause"), command(2, "start")])
+    answers = [each for each in written(draft, TOPICS.history) if each["kind"] == "outcome"]
+    assert [(each["input"]["offset"], each["outcome"], each["code"]) for each in answers] == [
+        (0, "accepted", None),
+        (1, "refused", "command.internal"),
+        (2, "accepted", None),
+    ]
+    assert [(refused.offset, type(error)) for refused, error in draft.faults] == [(1, ZeroDivisionError)]
+    assert draft.positions[HOME]["commands"] == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "foreign"),
+    [(b"{}", [(f"h{number}", b"x" * 10_000) for number in range(90)]), (b" " * 950_000, []), (b"{" * 950_000, [])],
+)
+def test_a_misplaced_input_that_is_too_large_to_be_written_again_is_refused_where_it_lies(
+    value: bytes, foreign: list[tuple[str, Any]]
+) -> None:
+    sound = command(0, "pause", partition=AWAY)
+    draft = fold([Given(0, value, sound.key_, [*sound.headers_, *foreign], AWAY)])
+    assert not [each for each in draft.outgoing if each[0] == TOPICS.commands]
+    (answer,) = written(draft, TOPICS.history)
+    assert (answer["outcome"], answer["code"]) == ("refused", "command.too_large")
