@@ -140,7 +140,7 @@ class Folder:
         value = record.value()
         headers: Headers = [*(record.headers() or ()), (FORWARDED_HEADER, b"1")]
         if (size := _size(value, headers)) > MAX_STATE_BYTES:
-            message = f"With its headers it has {size:,} bytes, too many to forward it from this partition to its key's."
+            message = f"With its headers it has {size:,} bytes: too many to forward it to its key's partition."
             return self._refuse(draft, _refused(item, "too_large", message, _TOO_LARGE_TO_FORWARD), partition)
         assert item.stream is not None
         draft.forwarded += 1
