@@ -17,8 +17,6 @@ CONTENT_TYPE: Final = ("content-type", b"application/json")
 SPEC_VERSION: Final = ("ce_specversion", b"1.0")
 FORWARDED_HEADER: Final = "headgate_forwarded"
 """Marks an input that a projector wrote again in its key's partition: it is forwarded once only."""
-DUE_HEADER: Final = "headgate_due"
-"""On state records: the earliest deadline (epoch milliseconds), so that a restore need not parse the values."""
 MAX_HEADER_BYTES: Final = 4_096
 # Times are counted in whole numbers from here: a float cannot hold the milliseconds of a far century.
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

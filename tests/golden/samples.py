@@ -182,7 +182,7 @@ TRANSITIONS: dict[str, dict[str, Any]] = {
     "revision-rejected": {"revision": 2, "checks": CHECKS},
     "task-started": {"worker": "worker-1", "revision": 2},
     "task-stopped": {"worker": "worker-1", "silent": True},
-    "condition-raised": {"condition": "unclean", "message": "A forced pause gave up on 2 partitions."},
+    "condition-raised": {"condition": "unassigned", "message": "No worker is alive.", "deadline_ms": AT + 30_000},
     "condition-cleared": {"condition": "unclean"},
     "scheduled": {"pending": PENDING},
     "checking": {"pending": {**PENDING, "not_before_ms": None, "deadline_ms": AT + 30_000}},
@@ -222,6 +222,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 STATE: dict[str, Any] = {
     "kind": "state",
+    "due_ms": AT + 300_000,
     "stream": STREAM,
     "incarnation": 40,
     "version": 5,
@@ -253,7 +254,7 @@ STATE: dict[str, Any] = {
     "checks": CHECKS,
     "scheduled": {"7b1e4f4e-0002": PENDING},
     "checking": {**PENDING, "command_id": "7b1e4f4e-0003", "deadline_ms": AT + 30_000},
-    "conditions": {"stalled": {"since_ms": AT, "message": "Nothing moved for 300 s."}},
+    "conditions": {"stalled": {"since_ms": AT, "message": "Nothing moved for 300 s.", "deadline_ms": None}},
     "commands": [
         {
             "id": "7b1e4f4e-0001",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from headgate.core.decider import DEFAULT_POLICY, Folded
+from headgate.core.decider import Folded
 from headgate.core.lifecycle import REPORTS, STATUSES
 from headgate_events.schema.reports import REPORT_KINDS
 from tests.spec.story import SOURCE, Story, drained, error, outcomes, receipt, transitions, validated
@@ -84,8 +84,7 @@ def _deadline(kind: str) -> Callable[[Story], Folded]:
             command_id, due_ms = "c", 978_307_200_000
         if kind == "unassigned":
             story.report("condition-raised", condition="unassigned", worker=None)
-            held = story.state["conditions"].get("unassigned", {"since_ms": 0})
-            due_ms = held["since_ms"] + DEFAULT_POLICY.unassigned_grace_ms
+            due_ms = story.state["conditions"].get("unassigned", {"deadline_ms": 1})["deadline_ms"]
         return story.report("deadline-passed", worker=None, deadline=kind, due_ms=due_ms, command_id=command_id)
 
     return passed

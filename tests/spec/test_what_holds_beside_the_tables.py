@@ -336,6 +336,15 @@ def test_a_forced_pause_is_unclean_and_waits_for_a_fence_before_it_resumes() -> 
     assert story.status == "RUNNING" and story.state["conditions"] == {}
 
 
+def test_a_forced_stop_is_fenced_although_its_workers_fell_silent_before() -> None:
+    for command in ({"kind": "pause", "force": True}, {"kind": "delete"}):
+        story = Story().at("RUNNING")
+        story.report("worker-silent", worker=None, lost="w1")
+        assert story.state["tasks"] == {}
+        story.command(**command)
+        assert "fence_pending" in story.state["conditions"]
+
+
 def test_a_failure_while_draining_recovers_into_draining() -> None:
     story = Story().at("DRAINING")
     story.report("error-raised", error=error(recoverable=False))

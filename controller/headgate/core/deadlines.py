@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from headgate.core.policy import DEFAULT_POLICY, Policy
-
 DeadlineKind = Literal["validation", "drain", "check", "not_before", "unassigned", "forget"]
 
 
@@ -18,7 +16,7 @@ class Deadline(NamedTuple):
     command_id: str | None = None
 
 
-def deadlines(state: Mapping[str, Any], policy: Policy = DEFAULT_POLICY) -> tuple[Deadline, ...]:
+def deadlines(state: Mapping[str, Any]) -> tuple[Deadline, ...]:
     """Return every deadline that stands in a state, the earliest first."""
     found: list[Deadline] = []
     status = state["status"]
@@ -36,11 +34,11 @@ def deadlines(state: Mapping[str, Any], policy: Policy = DEFAULT_POLICY) -> tupl
     )
     unassigned = state["conditions"].get("unassigned")
     if unassigned is not None and status == "RUNNING":
-        found.append(Deadline(unassigned["since_ms"] + policy.unassigned_grace_ms, "unassigned"))
+        found.append(Deadline(unassigned["deadline_ms"], "unassigned"))
     return tuple(sorted(found))
 
 
-def next_due_ms(state: Mapping[str, Any], policy: Policy = DEFAULT_POLICY) -> int | None:
+def next_due_ms(state: Mapping[str, Any]) -> int | None:
     """Return the earliest deadline of a state, or None when it waits for no moment."""
-    found = deadlines(state, policy)
+    found = deadlines(state)
     return found[0].due_ms if found else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from headgate.core.deadlines import next_due_ms
 from headgate.core.lifecycle import CONDITIONS
 from headgate_events.chain import digest
 from headgate_events.records import HistoryRecord
@@ -22,6 +23,7 @@ Payload = Mapping[str, Any]
 
 COMMAND_WINDOW: Final = 32
 """How many commands of a stream are remembered with their outcomes: the idempotence window."""
+STRAGGLERS: Final = "Workers that were cut off, known ones or not, may still hold an open transaction."
 ERRORS_MAX: Final = 256
 """How many errors of a stream are shown at once; the oldest go first."""
 
@@ -33,9 +35,13 @@ def evolve(state: State | None, record: HistoryRecord) -> State | None:
     did not exist) change nothing.
     """
     payload = record.payload
-    if record.kind == "outcome":
-        return _answered(state, payload)
     if record.kind == "forwarded":
+        return state
+    if record.kind == "outcome":
+        if state is None or payload["incarnation"] != state["incarnation"]:
+            return state
+        state = _answered(state, payload)
+        state["due_ms"] = next_due_ms(state)
         return state
     if record.kind == "stream-created":
         state = _created(state, payload)
@@ -49,6 +55,7 @@ def evolve(state: State | None, record: HistoryRecord) -> State | None:
     state["updated_ms"] = payload["at_ms"]
     state["head"] = digest(record.value)
     state["inputs"] = _advanced(state["inputs"], payload["cause"])
+    state["due_ms"] = next_due_ms(state)
     return state
 
 
@@ -59,9 +66,7 @@ def refold(records: Iterable[HistoryRecord], state: State | None = None) -> Stat
     return state
 
 
-def _answered(state: State | None, outcome: Payload) -> State | None:
-    if state is None or outcome["incarnation"] != state["incarnation"]:
-        return state
+def _answered(state: State, outcome: Payload) -> State:
     changed = {**state, "inputs": _advanced(state["inputs"], outcome["input"])}
     if (decided_by := outcome["decided_by"]) is not None:
         changed["inputs"] = _advanced(changed["inputs"], decided_by)
@@ -82,6 +87,7 @@ def _created(before: State | None, payload: Payload) -> State:
     """Begin an incarnation; of a remembered predecessor only its command ids and input positions live on."""
     return {
         "kind": "state",
+        "due_ms": None,
         "stream": payload["stream"],
         "incarnation": payload["incarnation"],
         "version": 0,
@@ -139,8 +145,10 @@ def _advanced(inputs: Mapping[str, int], at: Payload) -> dict[str, int]:
     return {**inputs, family: at["offset"] + 1}
 
 
-def _with(held: Mapping[str, Any], name: str, at_ms: int, message: str = "") -> dict[str, Any]:
-    return {**held, name: {"since_ms": at_ms, "message": message}}
+def _with(
+    held: Mapping[str, Any], name: str, at_ms: int, message: str = "", deadline_ms: int | None = None
+) -> dict[str, Any]:
+    return {**held, name: {"since_ms": at_ms, "message": message, "deadline_ms": deadline_ms}}
 
 
 def _without(held: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -211,8 +219,7 @@ def _paused(state: State, payload: Payload) -> State:
     conditions = state["conditions"]
     if payload["unclean"]:
         conditions = _with(conditions, "unclean", payload["at_ms"], "A forced pause gave up on what was in flight.")
-        if state["tasks"]:
-            conditions = _with(conditions, "fence_pending", payload["at_ms"], ", ".join(sorted(state["tasks"])))
+        conditions = _with(conditions, "fence_pending", payload["at_ms"], STRAGGLERS)
     return {"drain": drain, "conditions": conditions, "tasks": {}, "errors": {}}
 
 
@@ -298,7 +305,8 @@ def _task_stopped(state: State, payload: Payload) -> State:
 
 def _condition_raised(state: State, payload: Payload) -> State:
     name, drain = payload["condition"], state["drain"]
-    changes: State = {"conditions": _with(state["conditions"], name, payload["at_ms"], payload["message"])}
+    held = _with(state["conditions"], name, payload["at_ms"], payload["message"], payload["deadline_ms"])
+    changes: State = {"conditions": held}
     if name == "stalled" and drain is not None and drain["finished_ms"] is None:
         changes["drain"] = {**drain, "deadline_ms": None}
     return changes
@@ -325,9 +333,7 @@ def _checking(state: State, payload: Payload) -> State:
 
 
 def _deleted(state: State, payload: Payload) -> State:
-    conditions: dict[str, Any] = {}
-    if state["tasks"] and not payload["drained"]:
-        conditions = _with({}, "fence_pending", payload["at_ms"], ", ".join(sorted(state["tasks"])))
+    conditions = {} if payload["drained"] else _with({}, "fence_pending", payload["at_ms"], STRAGGLERS)
     return {"deadline_ms": payload["forget_ms"], "conditions": conditions, "tasks": {}, "errors": {}, "drain": None}
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 from headgate.core.deadlines import deadlines
 from headgate.core.lifecycle import CONDITIONS, DELETED
-from headgate.core.policy import DEFAULT_POLICY, Policy
 from headgate_events.ids import observer_report_id
 
 NOBODY: Final = "No worker is alive."
@@ -37,7 +36,7 @@ class Workers:
     live: frozenset[str]
 
 
-def overdue(state: Mapping[str, Any], now_ms: int, policy: Policy = DEFAULT_POLICY) -> tuple[Observation, ...]:
+def overdue(state: Mapping[str, Any], now_ms: int) -> tuple[Observation, ...]:
     """Return a report for every deadline in the state that has passed at `now_ms`."""
     return tuple(
         _observe(
@@ -48,7 +47,7 @@ def overdue(state: Mapping[str, Any], now_ms: int, policy: Policy = DEFAULT_POLI
             due_ms=deadline.due_ms,
             command_id=deadline.command_id,
         )
-        for deadline in deadlines(state, policy)
+        for deadline in deadlines(state)
         if deadline.due_ms <= now_ms
     )
 

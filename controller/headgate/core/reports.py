@@ -247,7 +247,9 @@ def _condition_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy)
         return f"{condition} is not reported of a stream that is {state['status']}."
     if condition in state["conditions"]:
         return "The condition holds already."
-    turn.emit(cell.transition, asked=turn.by_input, condition=condition, message=payload.get("message", ""))
+    deadline_ms = turn.item.at_ms + policy.unassigned_grace_ms if condition == "unassigned" else None
+    message = payload.get("message", "")
+    turn.emit(cell.transition, asked=turn.by_input, condition=condition, message=message, deadline_ms=deadline_ms)
     return None
 
 
@@ -281,7 +283,7 @@ def _drain_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) ->
     if payload["due_ms"] != turn.present["drain"]["deadline_ms"]:
         return _MOVED
     message = "The drain has passed its deadline; it goes on, until it is cancelled or forced."
-    turn.emit(cell.transition, asked=turn.by_input, condition="stalled", message=message)
+    turn.emit(cell.transition, asked=turn.by_input, condition="stalled", message=message, deadline_ms=None)
     return None
 
 
@@ -323,7 +325,7 @@ def _fact_has_come(turn: Turn, cell: Leads, payload: Payload, policy: Policy) ->
 
 def _unassigned_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
     held = turn.present["conditions"].get("unassigned")
-    if held is None or payload["due_ms"] != held["since_ms"] + policy.unassigned_grace_ms:
+    if held is None or payload["due_ms"] != held["deadline_ms"]:
         return _MOVED
     error = {
         "id": UNASSIGNED_ERROR_ID,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from headgate.core.deadlines import next_due_ms
 from headgate.core.decider import fold, forwarded, refuse_unreadable
 from headgate.core.evolve import State
 from headgate.core.policy import Policy
@@ -27,7 +26,7 @@ from headgate_events.codec import (
     encode,
     history_headers,
 )
-from headgate_events.envelope import CONTENT_TYPE, DUE_HEADER, FORWARDED_HEADER, SPEC_VERSION, header
+from headgate_events.envelope import CONTENT_TYPE, FORWARDED_HEADER, SPEC_VERSION, header
 from headgate_events.names import is_stream_name, progress_key
 from headgate_events.partitioner import partition_of
 from headgate_events.records import Family, HistoryRecord, Input, Record, Unreadable
@@ -92,7 +91,7 @@ class Folder:
         for partition, changed in draft.states.items():
             for stream, (state, value) in changed.items():
                 draft.outgoing.append(
-                    (self.topics.state, value, stream.encode(), _state_headers(stream, state, self.policy), partition)
+                    (self.topics.state, value, stream.encode(), _state_headers(stream, state), partition)
                 )
         for partition, positions in draft.positions.items():
             draft.outgoing.append(_progress(self.topics.state, partition, positions))
@@ -204,13 +203,10 @@ _PROGRESS_HEADERS: Final[Headers] = [
 ]
 
 
-def _state_headers(stream: str, state: State | None, policy: Policy) -> Headers:
+def _state_headers(stream: str, state: State | None) -> Headers:
     headers = list(_STATE_HEADERS)
     if state is not None:
         headers.append(("ce_id", f"state-{stream}-{state['incarnation']}-{state['version']}".encode()))
-        due_ms = next_due_ms(state, policy)
-        if due_ms is not None:
-            headers.append((DUE_HEADER, b"%d" % due_ms))
     else:
         headers.append(("ce_id", f"state-{stream}-forgotten".encode()))
     headers.append(("ce_subject", stream.encode()))

@@ -13,10 +13,8 @@ from typing import Final
 
 import structlog
 
-from headgate.core.deadlines import next_due_ms
 from headgate.core.evolve import State
 from headgate.core.observing import Observation, Workers, missed, overdue
-from headgate.core.policy import Policy
 from headgate.ports.errors import LogError
 from headgate.ports.log import Clock, Log, LogProducer
 from headgate.projector.heartbeats import Heartbeats
@@ -40,11 +38,10 @@ log = structlog.get_logger(__name__)
 class Observer:
     """Watches owned partitions. One thread owns it, the projector's."""
 
-    def __init__(self, client: Log, topics: Topics, clock: Clock, policy: Policy) -> None:
+    def __init__(self, client: Log, topics: Topics, clock: Clock) -> None:
         self._log = client
         self._topics = topics
         self._clock = clock
-        self._policy = policy
         self._heartbeats = Heartbeats(client, topics.heartbeats)
         self._producer: LogProducer | None = None
         self._workers: Workers | None = None
@@ -69,7 +66,7 @@ class Observer:
 
     def changed(self, states: PartitionStates, stream: str, state: State, now_s: float) -> None:
         """Look at a state that was just committed."""
-        due_ms = next_due_ms(state, self._policy)
+        due_ms = state["due_ms"]
         if due_ms is not None:
             states.expect(stream, due_ms)
         if self._workers is not None and (state["tasks"] or state["conditions"] or not self._workers.live):
@@ -99,10 +96,10 @@ class Observer:
                 state = states.get(stream)
                 if state is None:
                     continue
-                found = overdue(state, now_ms, self._policy)
+                found = overdue(state, now_ms)
                 said += sum(self._say(each, now_s) for each in found)
                 # It stays expected until the fold has decided: the report may be lost, or the clocks differ.
-                due_ms = now_ms + round(SAY_AGAIN_S * 1_000) if found else next_due_ms(state, self._policy)
+                due_ms = now_ms + round(SAY_AGAIN_S * 1_000) if found else state["due_ms"]
                 if due_ms is not None:
                     states.expect(stream, due_ms)
         return said

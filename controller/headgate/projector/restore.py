@@ -21,7 +21,6 @@ from headgate.ports.log import Log, LogConsumer, TopicPartition
 from headgate.projector.setup import ASK_TIMEOUT_S, PartitionsDiffer
 from headgate.projector.states import PartitionStates
 from headgate.session import TransactionalSession
-from headgate_events.envelope import DUE_HEADER
 from headgate_events.names import PROGRESS_KEY_PREFIX
 from headgate_events.partitioner import partition_of
 
@@ -35,11 +34,8 @@ PROGRESS_EVERY_S: Final = 2.0
 CHECKED_KEYS: Final = 64
 """How many streams of a partition are checked to belong there: the topics may have been given more partitions."""
 
-_CALM: Final = b'"deadline_ms":null,"drain":null,'
-_NOTHING_WAITS: Final = b'"scheduled":{},"checking":null,"conditions":{}'
-_NEAR: Final = 256
-"""A state with these two pieces waits for no moment. Reading its headers to learn that costs as much as all the rest;
-where the pieces stand otherwise (a newer version wrote them), the headers are read."""
+CALM: Final = b'{"kind":"state","due_ms":null,'
+"""How a state begins that waits for no moment; one that begins otherwise is parsed."""
 _PROGRESS: Final = PROGRESS_KEY_PREFIX.encode()
 
 log = structlog.get_logger(__name__)
@@ -146,7 +142,7 @@ class Restorer:
 
     def _take(self, records: Sequence[Any]) -> None:
         # The hottest loop of a start: a million records pass here, so it is one loop without calls of our own.
-        under_way, progress_mark, due_header = self._under_way, _PROGRESS, DUE_HEADER
+        under_way, progress_mark = self._under_way, _PROGRESS
         for record in records:
             each = under_way.get(record.partition())
             if each is None:
@@ -167,12 +163,8 @@ class Restorer:
                 states.remove(stream)
                 continue
             states.put_bytes(stream, value)
-            calm = value.find(_CALM)
-            if calm >= 0 and value.find(_NOTHING_WAITS, calm, calm + _NEAR) >= 0:
-                continue
-            for name, due in record.headers() or ():
-                if name == due_header:
-                    states.expect(stream, int(due))
+            if not value.startswith(CALM) and (due_ms := orjson.loads(value).get("due_ms")) is not None:
+                states.expect(stream, due_ms)
 
     def _check(self, stream: str, partition: int) -> None:
         belongs = partition_of(stream, self._partitions)

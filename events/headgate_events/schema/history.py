@@ -216,11 +216,12 @@ class TaskStopped(Transition):
 
 
 class ConditionRaised(Transition):
-    """A condition holds."""
+    """A condition holds. Where it leads further by itself, `deadline_ms` says when."""
 
     kind: Literal["condition-raised"] = "condition-raised"
     condition: Condition
     message: Text = ""
+    deadline_ms: TimeMs | None = None
 
 
 class ConditionCleared(Transition):

@@ -88,10 +88,11 @@ class StandingError(StreamError):
 
 
 class ConditionState(Model):
-    """Since when a condition holds, and what it says."""
+    """Since when a condition holds, what it says, and when it leads further by itself."""
 
     since_ms: TimeMs
     message: Text = ""
+    deadline_ms: TimeMs | None = None
 
 
 class CommandMemory(Model):
@@ -123,9 +124,14 @@ class Inputs(Model):
 
 
 class StreamState(Model):
-    """Everything that is known about one stream."""
+    """Everything that is known about one stream.
+
+    `due_ms` is the earliest moment that the stream waits for, None for none. It stands at the beginning, so that a
+    restore of a million states need not parse them to learn it.
+    """
 
     kind: Literal["state"] = "state"
+    due_ms: TimeMs | None = None
     stream: StreamName
     incarnation: Version
     version: Version

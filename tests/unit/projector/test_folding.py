@@ -13,7 +13,7 @@ from headgate.projector import folding, restore
 from headgate.projector.folding import Draft, Folder
 from headgate.projector.states import PartitionStates
 from headgate_events.codec import command_headers, encode
-from headgate_events.envelope import DUE_HEADER, FORWARDED_HEADER, header
+from headgate_events.envelope import FORWARDED_HEADER
 from headgate_events.partitioner import partition_of
 from headgate_events.topics import Topics
 
@@ -103,12 +103,6 @@ def test_what_lies_below_the_positions_is_dropped() -> None:
     assert draft.positions[HOME] == {"commands": 8, "reports": 0}
 
 
-def test_a_state_names_its_next_deadline_in_a_header_so_that_a_restore_need_not_parse_it() -> None:
-    draft = fold([command(0, "create", config=CONFIG), command(1, "start")])
-    ((_, value, _, headers, _), _) = [each for each in draft.outgoing if each[0] == TOPICS.state]
-    assert int(header(headers, DUE_HEADER) or b"0") == orjson.loads(value or b"")["deadline_ms"]
-
-
 def test_a_command_astray_is_written_again_as_it_was_with_the_mark() -> None:
     astray = command(3, "create", partition=AWAY, config=CONFIG)
     draft = fold([astray], away=empty(3))
@@ -172,23 +166,17 @@ def test_a_stream_that_is_forgotten_becomes_a_tombstone() -> None:
     assert (value, key) == (None, b"orders")
 
 
-def test_no_state_that_waits_for_a_moment_looks_calm_to_a_restore() -> None:
-    draft = fold(
-        [
-            command(0, "create", config=CONFIG),
-            command(1, "start", not_before="2030-01-01T00:00:00Z"),
-        ]
-    )
-    (_, value), _ = [(each[3], each[1] or b"") for each in draft.outgoing if each[0] == TOPICS.state]
-    assert restore._CALM in value
-    assert restore._NOTHING_WAITS not in value
-    calm = fold([command(0, "create", config=CONFIG)])
-    (value, _) = [each[1] or b"" for each in calm.outgoing if each[0] == TOPICS.state]
-    at = value.find(restore._CALM)
-    assert value.find(restore._NOTHING_WAITS, at, at + restore._NEAR) > 0, "else every restore reads every header"
-    starting = fold([command(0, "create", config=CONFIG), command(1, "start")])
-    (value, _) = [each[1] or b"" for each in starting.outgoing if each[0] == TOPICS.state]
-    assert restore._CALM not in value
+def test_a_state_says_at_its_beginning_whether_it_waits_for_a_moment() -> None:
+    waiting = [command(0, "create", config=CONFIG), command(1, "start", not_before="2030-01-01T00:00:00Z")]
+    sly = {**CONFIG, "transform": {"function": "a.b:c", "settings": {"kind": "state", "due_ms": None}}}
+    for inputs, calm in (
+        ([command(0, "create", config=CONFIG)], True),
+        (waiting, False),
+        ([command(0, "create", config=CONFIG), command(1, "start")], False),
+        ([command(0, "create", config=sly), command(1, "start")], False),
+    ):
+        (value, _) = [each[1] or b"" for each in fold(inputs).outgoing if each[0] == TOPICS.state]
+        assert value.startswith(restore.CALM) is calm
 
 
 def test_an_input_on_which_our_own_code_fails_is_refused_and_stops_none_that_come_after_it(
