@@ -26,7 +26,7 @@ def decide_command(turn: Turn, policy: Policy) -> None:
     if state is not None:
         for memory in state["commands"]:
             if memory["id"] == item.id:
-                again = {key: memory[key] for key in ("outcome", "code", "message", "hint", "version")}
+                again = {key: value for key, value in memory.items() if key != "id"}
                 return turn.answer(**again, repeated=True)
         checking = state["checking"]
         if item.id in state["scheduled"] or (checking is not None and checking["command_id"] == item.id):

@@ -73,7 +73,7 @@ def _answered(state: State, outcome: Payload) -> State:
     command_id = outcome["input_id"]
     if not outcome["input_type"].startswith("headgate.command.") or outcome["dry_run"] or outcome["repeated"]:
         return changed
-    remembered = {key: outcome[key] for key in ("outcome", "code", "message", "hint", "version")}
+    remembered = {key: outcome[key] for key in ("outcome", "code", "message", "hint", "version") if outcome[key]}
     changed["commands"] = [*state["commands"], {"id": command_id, **remembered}][-COMMAND_WINDOW:]
     if command_id in state["scheduled"]:
         changed["scheduled"] = {key: value for key, value in state["scheduled"].items() if key != command_id}

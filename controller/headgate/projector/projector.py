@@ -90,7 +90,9 @@ class Projector:
         self._group = group_of(topics)
         self._id = f"{self._group}.{settings.name}.{settings.instance}"
         self._families: dict[str, Family] = {topics.commands: "commands", topics.reports: "reports"}
-        self._session = TransactionalSession(log, self._id, alternate=True, timeout_ms=settings.transaction_timeout_ms)
+        self._session = TransactionalSession(
+            log, self._id, alternate=True, linger_ms=1, timeout_ms=settings.transaction_timeout_ms
+        )
         self._observer = Observer(log, topics, clock)
         self._owned: dict[int, Owned] = {}
         self._parked: dict[int, PartitionStates] = {}
