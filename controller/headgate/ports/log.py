@@ -225,7 +225,7 @@ class Log(Protocol):
         ...
 
     def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> LogProducer:
-        """Make an idempotent producer. With `failures_only` no delivery is confirmed on its own; flush() says it all."""
+        """Make an idempotent producer. With `failures_only` only failures are told, and by flush() alone."""
         ...
 
     def transactional_producer(
