@@ -91,7 +91,9 @@ def test_two_workers_share_the_partitions_and_one_that_is_asked_to_leave_hands_i
 def test_partitions_of_a_worker_that_dies_are_drained_by_whoever_inherits_them(
     headgate: Headgate, processes: Processes
 ) -> None:
-    workers = {name: start_worker(processes, name) for name in ("a", "b")}
+    # The group misses a stopped member late, so that its partitions are seen without a receipt also on a slow machine.
+    patience = {"HEADGATE_WORKER_SESSION_TIMEOUT_MS": "15000"}
+    workers = {name: start_worker(processes, name, **patience) for name in ("a", "b")}
     source, destination = two_way(headgate)
     headgate.until("orders", "runs on both", lambda state: set(state.tasks) == {"a", "b"})
     headgate.produce(source, 4_000, partitions=4)
