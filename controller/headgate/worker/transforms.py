@@ -21,6 +21,8 @@ from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 
 MAX_OUTPUTS_PER_RECORD: Final = 10_000
+MAX_PARTITION: Final = 2**31 - 1
+MAX_TIMESTAMP_MS: Final = 2**63 - 1
 
 
 class TransformRefused(HeadgateError):
@@ -60,7 +62,7 @@ class Transform:
             before = len(outputs)
             try:
                 _take(next(results), record, outputs)
-            except Exception as error:  # noqa: BLE001 - a transform may raise anything; it becomes the stream's error
+            except BaseException as error:  # noqa: BLE001 - anything becomes the stream's error, SystemExit too
                 del outputs[before:]
                 return Ran(outputs, counts, self._failed(error, record))
             counts.append(len(outputs) - before)
@@ -70,14 +72,14 @@ class Transform:
         try:
             results = self._call(records)
             found = list(results) if results is not None else []
-        except Exception as error:
+        except BaseException as error:
             raise self._failed(error, records[0]) from error
         if len(found) != len(records):
             problem = ValueError(f"a batch of {len(records)} records came back as {len(found)} results")
             raise self._failed(problem, records[0]) from problem
         return found
 
-    def _failed(self, error: Exception, record: Record) -> TransformFailed:
+    def _failed(self, error: BaseException, record: Record) -> TransformFailed:
         topic, partition, offset = record.topic(), record.partition(), record.offset()
         later = isinstance(error, RetryLater)
         said = str(error).strip() or "no words"
@@ -166,14 +168,7 @@ def _one(result: Any, record: Record) -> Output:
     if isinstance(result, bytes):
         return Output(result, record.key(), record.headers(), None, timestamp_of(record), record)
     if isinstance(result, Out):
-        return Output(
-            result.value,
-            record.key() if result.key is KEEP else result.key,  # type: ignore[arg-type]
-            record.headers() if result.headers is KEEP else result.headers,  # type: ignore[arg-type]
-            result.partition,
-            timestamp_of(record) if result.timestamp_ms is KEEP else result.timestamp_ms,  # type: ignore[arg-type]
-            record,
-        )
+        return _given(result, record)
     if isinstance(result, str):
         return Output(result.encode(), record.key(), record.headers(), None, timestamp_of(record), record)
     if isinstance(result, Mapping):
@@ -181,3 +176,45 @@ def _one(result: Any, record: Record) -> Output:
     if callable(getattr(result, "offset", None)) and callable(getattr(result, "value", None)):
         return Output(result.value(), result.key(), result.headers(), None, timestamp_of(result), record)
     raise TypeError(f"a transform cannot return {type(result).__name__}; return bytes, str, dict, Out, a list or None")
+
+
+def _given(out: Out, record: Record) -> Output:
+    """Turn an Out into an output, and refuse here what no producer takes: there it would pass for a fault of Kafka."""
+    key = record.key() if out.key is KEEP else out.key
+    headers: Any = record.headers()
+    if out.headers is not KEEP:
+        headers = out.headers
+        _check_headers(headers)
+    timestamp_ms = timestamp_of(record)
+    if out.timestamp_ms is not KEEP:
+        timestamp_ms = out.timestamp_ms  # type: ignore[assignment]
+        _check_number("timestamp_ms", timestamp_ms, MAX_TIMESTAMP_MS)
+    if out.partition is not None:
+        _check_number("partition", out.partition, MAX_PARTITION)
+    for name, given in (("value", out.value), ("key", key)):
+        if given is not None and not isinstance(given, bytes):
+            raise TypeError(f"the {name} of an Out must be bytes, str or None, not {type(given).__name__}")
+    return Output(out.value, key, headers, out.partition, timestamp_ms, record)  # type: ignore[arg-type]
+
+
+def _check_number(name: str, given: Any, most: int) -> None:
+    if not isinstance(given, int):
+        raise TypeError(f"the {name} of an Out must be a whole number, not {type(given).__name__}")
+    if not 0 <= given <= most:
+        raise ValueError(f"the {name} of an Out must be from 0 to {most}, not {given}")
+
+
+def _check_headers(given: Any) -> None:
+    if given is None:
+        return
+    if not isinstance(given, (list, tuple)):
+        raise TypeError(f"the headers of an Out must be a list of pairs, not {type(given).__name__}")
+    for each in given:
+        if not isinstance(each, tuple) or len(each) != 2 or not isinstance(each[0], str):
+            raise TypeError(f"a header of an Out must be a pair of a name and a value, not {each!r:.100}")
+        name, value = each
+        name.encode()
+        if isinstance(value, str):
+            value.encode()
+        elif value is not None and not isinstance(value, bytes):
+            raise TypeError(f"the header {name} of an Out must be bytes, str or None, not {type(value).__name__}")

@@ -84,3 +84,32 @@ def three(a: Any, b: Any, c: Any) -> None:
 
 def optional(record: Any, settings: dict[str, Any] | None = None) -> Any:
     return (settings or {}).get("text", "none")
+
+
+ODD = {
+    "value": lambda: Out(5),  # type: ignore[arg-type]
+    "key": lambda: Out(b"", key=5),  # type: ignore[arg-type]
+    "no_headers": lambda: Out(b"", headers=5),  # type: ignore[arg-type]
+    "no_pair": lambda: Out(b"", headers=[5]),  # type: ignore[list-item]
+    "header": lambda: Out(b"", headers=[("a", 5)]),  # type: ignore[list-item]
+    "header_text": lambda: Out(b"", headers=[("a", "\ud800")]),
+    "no_partition": lambda: Out(b"", partition="a"),  # type: ignore[arg-type]
+    "partition": lambda: Out(b"", partition=-7),
+    "no_time": lambda: Out(b"", timestamp_ms="x"),  # type: ignore[arg-type]
+    "time": lambda: Out(b"", timestamp_ms=2**70),
+}
+
+
+def odd(record, settings):
+    return ODD[settings["what"]]() if record.offset() == 2 else record
+
+
+def leaving(record):
+    if record.offset() == 2:
+        raise SystemExit(3)
+    return record
+
+
+@batch
+def all_leaving(records):
+    raise SystemExit(3)

@@ -9,6 +9,7 @@ import pytest
 from headgate.transform import KEEP, Out
 from headgate.worker.failures import classify
 from headgate.worker.transforms import TransformRefused, load_transform
+from tests.unit.worker.allowed_transforms import ODD
 
 MODULE = "tests.unit.worker.allowed_transforms"
 
@@ -130,3 +131,19 @@ def test_an_output_is_compared_by_what_it_says() -> None:
     assert Out(b"1") == Out("1", key=KEEP)
     assert Out.json({"a": 1}).value == b'{"a":1}'
     assert Out(b"1") != Out(b"1", key=None)
+
+
+@pytest.mark.parametrize("what", sorted(ODD))
+def test_an_out_that_no_producer_takes_is_the_transforms_fault_at_its_record(what: str) -> None:
+    ran = run("odd", 4, what=what)
+    assert len(ran.outputs) == 2
+    assert ran.failure.offset == 2
+    assert not classify(ran.failure, worker="w", now_ms=1, about="s").recoverable
+
+
+def test_a_transform_that_calls_exit_stops_its_stream_and_not_the_worker() -> None:
+    ran = run("leaving", 4)
+    assert len(ran.outputs) == 2
+    assert ran.failure.offset == 2
+    assert "SystemExit" in str(ran.failure)
+    assert run("all_leaving", 4).failure.offset == 0
