@@ -37,6 +37,7 @@ from headgate_events.topics import Topics
 
 POLL_S: Final = 0.05
 SWEEP_S: Final = 1.0
+ASK_AGAIN_S: Final = 0.1
 _ANSWERS: Final = frozenset({"outcome", "scheduled", "checking", "forwarded"})
 _UNREADABLE_CODE: Final = "command."
 
@@ -166,17 +167,28 @@ class OutcomeFeed:
         """Read every partition on from its last stable offset: nothing decided from now on lies below it."""
         history = self._topics.history
         count = self._ask_partitions(consumer, deadline)
-        latest = [TopicPartition(history, partition, OFFSET_END) for partition in range(count)]
-        left_s = min(max(0.1, deadline - time.monotonic()), 30.0)
-        try:
-            found = consumer.offsets_for_times(latest, timeout=left_s)
-        except KafkaException as problem:
-            raise wrapped(problem.args[0], f"asking for the end of {history}") from problem
-        for each in found:
-            if each.error is not None:
-                raise wrapped(each.error, f"asking for the end of {history}")
-            assert each.offset >= 0, "the end of a partition is an offset, or we would read from an unknown place"
+        found = self._ask_ends(consumer, [TopicPartition(history, each, OFFSET_END) for each in range(count)], deadline)
         consumer.assign(found)
+
+    def _ask_ends(self, consumer: Consumer, latest: list[TopicPartition], deadline: float) -> list[TopicPartition]:
+        """Ask until every leader answers: those of a topic that was just created do not know themselves at first."""
+        doing = f"asking for the end of {self._topics.history}"
+        while True:
+            left_s = min(max(0.1, deadline - time.monotonic()), 30.0)
+            found: list[TopicPartition] = []
+            try:
+                found = consumer.offsets_for_times(latest, timeout=left_s)
+                error = next((each.error for each in found if each.error is not None), None)
+            except KafkaException as problem:
+                error = problem.args[0]
+            if error is None:
+                assert all(each.offset >= 0 for each in found), "or we would read from an unknown place"
+                return found
+            if not is_transient(error) or time.monotonic() + ASK_AGAIN_S >= deadline:
+                raise wrapped(error, doing)
+            with self._changed:
+                if self._changed.wait_for(lambda: self._closing, ASK_AGAIN_S):
+                    raise wrapped(error, doing)
 
     def _ask_partitions(self, consumer: Consumer, deadline: float) -> int:
         counts = {
