@@ -53,7 +53,10 @@ class Batch:
 
 
 class RebalanceListener(Protocol):
-    """Told of changes of a group consumer's partitions, inside `poll`, `subscribe` or `close`, on the owning thread."""
+    """Told of changes of a group consumer's partitions, inside `poll`, `subscribe` or `close`, on the owning thread.
+
+    `close` only takes away: what is assigned meanwhile is given back without a word.
+    """
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Take on partitions (only the new ones). Return positions to start at; the others start at the committed."""

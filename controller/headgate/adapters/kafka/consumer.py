@@ -43,6 +43,8 @@ class KafkaConsumer:
         self._paused: set[TopicPartition] = set()
         self._stopped: set[TopicPartition] = set()
         self._starts: dict[TopicPartition, int] = {}
+        self._leaving = False
+        self._untold: set[TopicPartition] = set()
         try:
             self._client = Consumer({**config, "error_cb": self._client_error})
         except (KafkaException, ValueError, TypeError) as error:
@@ -208,7 +210,11 @@ class KafkaConsumer:
             self._raise_failure()
 
     def _leave(self, deadline: float) -> None:
-        """Give the partitions up in good order: the listener hears of it on this thread, not inside the close."""
+        """Give the partitions up in good order: the listener hears of it on this thread, not inside the close.
+
+        What a rebalance that was under way still assigns is given back unread: its owner has let go already.
+        """
+        self._leaving = True
         try:
             self._client.unsubscribe()
             while self._client.assignment() and time.monotonic() < deadline:
@@ -297,7 +303,11 @@ class KafkaConsumer:
     def _on_assign(self, _: Consumer, places: list[Place]) -> None:
         named = [TopicPartition(each.topic, each.partition) for each in places]
         starts: Mapping[TopicPartition, int] = {}
-        told = self._tell(lambda listener: listener.assigned(named), {})
+        told = None
+        if self._leaving:
+            self._untold.update(named)
+        else:
+            told = self._tell(lambda listener: listener.assigned(named), {})
         if told is not None:
             starts = told
         self._starts.update({each: starts.get(each, OFFSET_INVALID) for each in named})
@@ -313,13 +323,21 @@ class KafkaConsumer:
 
     def _on_revoke(self, _: Consumer, places: list[Place]) -> None:
         named = [TopicPartition(each.topic, each.partition) for each in places]
-        self._tell(lambda listener: listener.revoked(named), None)
+        if known := self._told(named):
+            self._tell(lambda listener: listener.revoked(known), None)
         self._give_up(places, named)
 
     def _on_lost(self, _: Consumer, places: list[Place]) -> None:
         named = [TopicPartition(each.topic, each.partition) for each in places]
-        self._tell(lambda listener: listener.lost(named), None)
+        if known := self._told(named):
+            self._tell(lambda listener: listener.lost(known), None)
         self._give_up(places, named)
+
+    def _told(self, named: list[TopicPartition]) -> list[TopicPartition]:
+        """Leave out what the listener never heard of."""
+        known = [each for each in named if each not in self._untold]
+        self._untold.difference_update(named)
+        return known
 
     def _give_up(self, places: list[Place], named: list[TopicPartition]) -> None:
         gone = set(named)
