@@ -95,7 +95,8 @@ def line(result: Result) -> str:
             would = "would be refused" if result.dry_run else "refused"
             return f"{about}{result.command} {would}: {said} ({result.code})"
         case _:
-            return f"{about}{result.command}: {said} (command id {result.command_id})"
+            named = "" if result.command_id in said else f" (command id {result.command_id})"
+            return f"{about}{result.command}: {said}{named}"
 
 
 def _predicate(text: str) -> str:

@@ -120,7 +120,7 @@ class TopicAdministration:
         for spec in specs:
             refusal = _error(futures[spec.name], deadline)
             if refusal is None:
-                checks[spec.name] = TopicCheck(spec.name, "created", f"With {spec.partitions or shared} partitions.")
+                checks[spec.name] = TopicCheck(spec.name, "created", _with(spec.partitions or shared))
             elif not _exists(refusal):
                 failure = translate(refusal, f"creating {spec.name}")
                 checks[spec.name] = TopicCheck(spec.name, "failed", failure.message, failure.hint)
@@ -167,6 +167,10 @@ class TopicAdministration:
         return configs
 
 
+def _with(partitions: int) -> str:
+    return "With 1 partition." if partitions == 1 else f"With {partitions} partitions."
+
+
 def _shared(specs: Sequence[TopicSpec], found: Mapping[str, int]) -> int | None:
     """Return the number of partitions of the first co-partitioned topic that exists."""
     return next((found[spec.name] for spec in specs if spec.co_partitioned and spec.name in found), None)
@@ -187,7 +191,7 @@ def _check(spec: TopicSpec, partitions: int, wanted: int, config: Mapping[str, s
         name: value for name, value in spec.config.items() if _normal(name, config.get(name)) != _normal(name, value)
     }
     if not wrong:
-        return TopicCheck(spec.name, "ok", f"With {partitions} partitions.")
+        return TopicCheck(spec.name, "ok", _with(partitions))
     said = ", ".join(f"{name} is {config.get(name)!r} and must be {value!r}" for name, value in wrong.items())
     settings = ",".join(f"{name}=[{value}]" if "," in value else f"{name}={value}" for name, value in wrong.items())
     return TopicCheck(
