@@ -112,7 +112,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "create": {"config": CONFIG},
     "start": {},
     "pause": {"force": True},
-    "resume": {},
+    "resume": {"positions": {"policy": "earliest"}},
     "recover": {"positions": {"policy": "skip", "topic": "flights", "partition": "1", "records": 3}},
     "modify": {"config": CONFIG},
     "delete": {"drain": True},

@@ -17,7 +17,9 @@ import pytest
 
 from headgate.adapters.clock import ManualClock
 from headgate.adapters.memory import MemoryKafka, MemoryLog
+from headgate.adapters.memory.faults import Call
 from headgate.destinations import installed_destinations
+from headgate.ports.errors import LogError, LogUnavailable
 from headgate.ports.log import TopicPartition
 from headgate.projector.projector import Projector
 from headgate.projector.setup import ProjectorSettings
@@ -231,3 +233,36 @@ def test_a_seed_repeats_exactly() -> None:
             world.step()
         runs.append((world.moved(), world.did, world.clock.now_ms()))
     assert runs[0] == runs[1]
+
+
+def test_a_destination_that_takes_no_commit_any_more_fails_the_stream_until_it_does() -> None:
+    world = World(1, "exactly_once")
+    world.run(lambda: world.state().get("status") == "RUNNING", "running")
+    world.records(30)
+    world.run(lambda: len(world.moved()) == 30, "moved")
+
+    def refuse(call: Call) -> LogError | None:
+        commits = call.operation == "commit_transaction" and call.process.startswith("worker")
+        return LogUnavailable("The destination takes nothing.") if commits else None
+
+    world.kafka.faults.interfere = refuse
+    world.records(20)
+    world.run(lambda: world.state()["status"] == "FAILED", "failed, with records read again and again and no commit")
+    world.kafka.faults.interfere = None
+    world.run(lambda: world.state()["status"] == "RUNNING" and not world.state()["errors"], "running by itself again")
+    world.run(lambda: sorted(number for _, number in world.moved()) == list(range(50)), "moved")
+
+
+def test_a_paused_stream_whose_positions_are_gone_resumes_at_positions_of_the_person_s_choice() -> None:
+    world = World(2, "exactly_once")
+    world.run(lambda: world.state().get("status") == "RUNNING", "running")
+    world.command("pause")
+    world.run(lambda: world.state()["status"] == "PAUSED", "paused")
+    world.records(60)
+    world.kafka.delete_records({TopicPartition("source", number): 5 for number in range(PARTITIONS)})
+    world.command("resume")
+    world.run(lambda: world.state()["commands"][-1].get("code") == "position.lost", "refused for its lost positions")
+    assert world.state()["status"] == "PAUSED"
+    world.command("resume", positions={"policy": "earliest"})
+    world.run(lambda: world.state()["status"] == "RUNNING", "running")
+    world.run(lambda: len(world.moved()) == 60 - 5 * PARTITIONS, "moved")

@@ -20,12 +20,31 @@ from headgate.cli.output import Format
 CLUSTER = "Which cluster"
 SENDING = "How to send it"
 WAITING = "How long to wait"
+GOING_ON = "Where to go on"
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Streams.", autocompletion=complete_streams)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The stream.", autocompletion=complete_streams)]
 Selector = Annotated[
     str | None,
     typer.Option("--selector", "-l", metavar="LABELS", help="Streams by label: team=ops,tier!=test,owner,!legacy."),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POSITION", help="committed (default), earliest, latest, or a time.", rich_help_panel=GOING_ON
+    ),
+]
+Offsets = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TOPIC:PARTITION=OFFSET",
+        help="The next offset to read; may be repeated. Other partitions stay where they are.",
+        rich_help_panel=GOING_ON,
+    ),
+]
+Skip = Annotated[
+    str | None,
+    typer.Option(metavar="TOPIC:PARTITION=N", help="Pass over N records of one partition.", rich_help_panel=GOING_ON),
 ]
 Files = Annotated[
     list[str],

@@ -1,4 +1,4 @@
-"""Where `recover` goes on, as it is written on the command line."""
+"""Where `resume` and `recover` go on, as it is written on the command line."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _positions_checked(turn: Turn, cell: Leads, payload: Payload, policy: Policy
             "refused",
             code=payload.get("code") or "position.lost",
             message=payload.get("message") or "The positions are not in the log any more.",
-            hint="Recover or resume at positions that the log still holds.",
+            hint=f"Say where to go on: {pending['command']} at earliest, at a time, at offsets, or skip records.",
             gap=payload.get("gap", 0),
             asked=asked,
         )

@@ -77,9 +77,7 @@ def check_positions(pipeline: Pipeline, view: View) -> Checked:
     catalogue = pipeline.make_catalogue()
     try:
         partitions = partitions_of(catalogue)
-        policy: Mapping[str, Any] = {"policy": "committed"}
-        if view.checking["command"] == "recover":
-            policy = view.checking["payload"].get("positions") or policy
+        policy: Mapping[str, Any] = view.checking["payload"].get("positions") or {"policy": "committed"}
         return _resolve(catalogue, partitions, policy, view)
     finally:
         catalogue.close()

@@ -140,8 +140,8 @@ class Task:
             self._drain()
         else:
             moved = self.engine.pump()
-            if moved:
-                self._doubts = 0
+            if moved and not self.engine.uncommitted:
+                self._doubts = 0  # only a commit that went well forgives the one before
             if self.failure is not None and not self.engine.uncommitted:
                 healthy = self._clock.monotonic_s() - self._healthy_since_s >= HEALTHY_S
                 self._clear(when=moved or healthy)

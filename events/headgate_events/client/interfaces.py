@@ -59,9 +59,14 @@ class Commands(Closing, Protocol):
         """Drain a stream and pause it; `force` gives up on an unfinished drain. The outcome comes before the drain."""
         return self.send("pause", stream, {"force": True} if force else None, **options)
 
-    def resume(self, stream: str, **options: Unpack[CommandOptions]) -> CommandHandle:
-        """Run a paused stream again from where its drain ended."""
-        return self.send("resume", stream, None, **options)
+    def resume(
+        self,
+        stream: str,
+        positions: PositionPolicy | Mapping[str, Any] | None = None,
+        **options: Unpack[CommandOptions],
+    ) -> CommandHandle:
+        """Run a paused stream again from where its drain ended; `positions` is another policy, None for that."""
+        return self.send("resume", stream, None if positions is None else {"positions": positions}, **options)
 
     def recover(
         self,

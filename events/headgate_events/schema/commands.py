@@ -65,12 +65,6 @@ class Pause(Command):
     force: bool = False
 
 
-class Resume(Command):
-    """Run a paused stream again, from where its drain ended."""
-
-    kind: Literal["resume"] = "resume"
-
-
 class AtCommitted(Model):
     """Go on at the committed positions."""
 
@@ -115,6 +109,13 @@ class Skip(Model):
 PositionPolicy = Annotated[
     AtCommitted | AtEarliest | AtLatest | AtTime | AtOffsets | Skip, Field(discriminator="policy")
 ]
+
+
+class Resume(Command):
+    """Run a paused stream again, from where its drain ended unless `positions` says otherwise."""
+
+    kind: Literal["resume"] = "resume"
+    positions: PositionPolicy = Field(default_factory=AtCommitted)
 
 
 class Recover(Command):

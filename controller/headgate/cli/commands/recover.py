@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from headgate.cli.options import Names, Output, Selector, Sending, Where
+from headgate.cli.options import At, Names, Offsets, Output, Selector, Sending, Skip, Where
 from headgate.cli.output import Format
-
-PANEL = "Where to go on"
 
 
 def recover(
     names: Names = None,
     *,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="POSITION", help="committed (default), earliest, latest, or a time.", rich_help_panel=PANEL
-        ),
-    ] = None,
-    offsets: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TOPIC:PARTITION=OFFSET",
-            help="The next offset to read; may be repeated. Other partitions stay where they are.",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    skip: Annotated[
-        str | None,
-        typer.Option(metavar="TOPIC:PARTITION=N", help="Pass over N records of one partition.", rich_help_panel=PANEL),
-    ] = None,
+    at: At = None,
+    offsets: Offsets = None,
+    skip: Skip = None,
     selector: Selector = None,
     sending: Sending,
     output: Output = Format.TABLE,
