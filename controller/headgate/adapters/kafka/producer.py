@@ -253,20 +253,22 @@ def enqueue_records(
     produce = client.produce
     for record in records:
         timestamp_ms = record.timestamp()[1]
-        arguments: tuple[Any, ...] = (
-            topic,
-            record.value(),
-            record.key(),
-            record.partition() if keep_partition else ANY_PARTITION,
-            None,
-            None,
-            max(0, timestamp_ms),
-            record.headers() if keep_headers else None,
-        )
         try:
-            produce(*arguments)
+            produce(
+                topic,
+                record.value(),
+                record.key(),
+                (record.partition() or 0) if keep_partition else ANY_PARTITION,
+                None,
+                None,
+                timestamp_ms if timestamp_ms > 0 else 0,  # noqa: FURB136 - a call of max() costs as much as the rest
+                record.headers() if keep_headers else None,
+            )
         except BufferError:
-            _wait_for_room(client, arguments)
+            headers = record.headers() if keep_headers else None
+            partition = record.partition() if keep_partition else ANY_PARTITION
+            placed = (topic, record.value(), record.key(), partition)
+            _wait_for_room(client, (*placed, None, None, max(0, timestamp_ms), headers))
 
 
 def _wait_for_room(client: Producer, arguments: tuple[Any, ...]) -> None:
