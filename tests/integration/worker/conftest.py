@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import orjson
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
@@ -135,6 +136,25 @@ class Headgate:
             return records
 
         return eventually(look, timeout_s, f"{topic} holds {count} records", every_s=0.2)
+
+    def until_shared(self, stream: str, shares: dict[str, int]) -> None:
+        """Wait until each worker's last heartbeat says that it holds so many partitions of a stream."""
+        following = Consumer({"bootstrap.servers": self.servers, "group.id": "follows", "enable.auto.commit": False})
+        following.assign([TopicPartition(Namespace(self.namespace).heartbeats, 0, 0)])
+        held: dict[str, int] = {}
+
+        def look() -> bool:
+            message = following.poll(0.2)
+            if message is not None and message.error() is None:
+                beat = orjson.loads(message.value() or b"{}")
+                tasks = [task for task in beat["tasks"] if task["stream"] == stream and task["phase"] == "running"]
+                held[beat["worker"]] = sum(len(task["partitions"]) for task in tasks)
+            return held == shares
+
+        try:
+            eventually(look, WAIT_S, f"{stream} is shared as {shares}")
+        finally:
+            following.close()
 
     def until_written(self, topic: str, count: int) -> None:
         """Return when so many records lie in the topic, committed or not."""

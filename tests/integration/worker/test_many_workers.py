@@ -95,7 +95,7 @@ def test_partitions_of_a_worker_that_dies_are_drained_by_whoever_inherits_them(
     patience = {"HEADGATE_WORKER_SESSION_TIMEOUT_MS": "15000"}
     workers = {name: start_worker(processes, name, **patience) for name in ("a", "b")}
     source, destination = two_way(headgate)
-    headgate.until("orders", "runs on both", lambda state: set(state.tasks) == {"a", "b"})
+    headgate.until_shared("orders", {"a": 2, "b": 2})
     headgate.produce(source, 4_000, partitions=4)
     headgate.until_moved(destination, 4_000)
     workers["a"].signal(signal.SIGSTOP)  # it holds partitions and says nothing
