@@ -6,7 +6,7 @@ the tests. Of a hand-made command only `ce_type`, `ce_id` and the key are requir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -101,11 +101,6 @@ def header(headers: Headers | None, name: str) -> bytes | None:
         if found == name:
             value = candidate
     return value.encode() if isinstance(value, str) else value
-
-
-def strip_forwarded(headers: Iterable[tuple[str, bytes | str | None]]) -> list[tuple[str, bytes | str | None]]:
-    """Return the headers without the forwarding mark."""
-    return [(name, value) for name, value in headers if name != FORWARDED_HEADER]
 
 
 @lru_cache(maxsize=1_024)

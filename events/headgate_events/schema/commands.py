@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from headgate_events.envelope import parse_rfc3339_ms
 from headgate_events.schema.common import Count, Id, Model, PartitionKey, Positions, Reason, TimeMs, TopicName
@@ -174,4 +174,3 @@ COMMAND_KINDS = (
     "retry",
     "cancel",
 )
-ActorHeader = Annotated[str, StringConstraints(max_length=256)]
