@@ -27,9 +27,13 @@ RESOLVE_S = 300
 
 HEADER = "# Written by `make lock` from pyproject.toml: {what}.\n"
 EVERYTHING = "lint.txt"
+EXTRAS = ["--extra", "files", "--extra", "postgresql", "--extra", "http"]
 SETS: dict[str, tuple[str, list[str]]] = {
-    EVERYTHING: ("everything", ["--extra", "dev", "--group", "test", "--group", "lint"]),
-    "test.txt": ("the product, the development broker and the test suite", ["--extra", "dev", "--group", "test"]),
+    EVERYTHING: ("everything", ["--extra", "dev", *EXTRAS, "--group", "test", "--group", "lint"]),
+    "test.txt": (
+        "the product with every destination, the development broker and the test suite",
+        ["--extra", "dev", *EXTRAS, "--group", "test"],
+    ),
     "dev.txt": ("the product and the development broker", ["--extra", "dev"]),
     "run.txt": ("the product alone", []),
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from headgate.ports.connectors import ConnectorContext, Delivery
-from headgate.ports.destination import Destination, Output, PositionsIn
+from headgate.ports.destination import Destination, Output, PositionsIn, Token
 from headgate.ports.log import Committed, TopicPartition
 from headgate_events.records import Record
 from headgate_events.schema.common import Check
@@ -35,7 +35,7 @@ class DiscardDestination:
     def write(self, outputs: Sequence[Output]) -> None:
         """Let outputs go."""
 
-    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+    def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
         """Return nothing: the positions are the source's."""
         return {}
 

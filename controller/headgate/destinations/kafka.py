@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from headgate.ports.connectors import ConnectorContext, Delivery
-from headgate.ports.destination import Destination, Output, PositionsIn
+from headgate.ports.destination import Destination, Output, PositionsIn, Token
 from headgate.ports.errors import LogError
-from headgate.ports.log import Committed, LogProducer, TopicPartition, TransactionalProducer
+from headgate.ports.log import Committed, HeaderList, LogProducer, TopicPartition, TransactionalProducer
 from headgate.session import TransactionalSession
 from headgate_events.records import Record
 from headgate_events.schema.common import Check, TopicName
@@ -99,7 +99,24 @@ class TransactionalDestination:
             self._session.doubt()
             raise
 
-    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+    def aside(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: HeaderList | None,
+        partition: int | None,
+        timestamp_ms: int | None,
+    ) -> None:
+        """Produce a record for another topic in the open transaction."""
+        producer = self._producer()
+        try:
+            producer.produce(topic, value, key, headers, partition, timestamp_ms)
+        except LogError:
+            self._session.doubt()
+            raise
+
+    def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
         """Return nothing: the positions are the source's."""
         return {}
 
@@ -148,7 +165,7 @@ class FlushingDestination:
         _write(producer.produce, self._settings.topic, outputs, self._settings)
         producer.poll()
 
-    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
+    def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
         """Return nothing: the positions are the source's."""
         return {}
 

@@ -8,15 +8,58 @@ by being installed. Nothing of a kind is imported before a stream names it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from headgate.ports.log import Clock, Log
 from headgate_events.errors import HeadgateError
 
 Delivery = Literal["exactly_once", "at_least_once"]
 Kind = TypeVar("Kind")
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class Connections(Protocol):
+    """The connections that the administrator of this worker defined, by name. A stream only ever names one."""
+
+    def find(self, name: str, kind: str, model: type[Settings]) -> Settings:
+        """Return the settings of a connection of that kind, validated by `model`, its secrets resolved.
+
+        Raises ConnectionUnusable, one sentence without any secret, when there is none of that name and kind, when its
+        settings are not valid, or when a secret that it refers to cannot be read.
+        """
+        ...
+
+    def cluster(self, name: str) -> Log:
+        """Return the `Log` of a connection of the kind `kafka`: another cluster. Raises ConnectionUnusable."""
+        ...
+
+
+class ConnectionUnusable(HeadgateError):
+    """A connection that is not defined on this worker, or not usable as it is. The administrator's to mend."""
+
+    code: ClassVar[str] = "connection.unusable"
+
+
+class NoConnections:
+    """No connections at all: what a worker has whose administrator defined none."""
+
+    def find(self, name: str, kind: str, model: type[Settings]) -> Settings:  # noqa: ARG002 - none is there to validate
+        """Refuse: there are none."""
+        raise ConnectionUnusable(
+            f"No connection {name!r} of the kind {kind} is defined on this worker.",
+            hint="Define it in the file that HEADGATE_CONNECTIONS names.",
+        )
+
+    def cluster(self, name: str) -> Log:
+        """Refuse: there are none."""
+        raise ConnectionUnusable(
+            f"No connection {name!r} of the kind kafka is defined on this worker.",
+            hint="Define it in the file that HEADGATE_CONNECTIONS names.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +67,7 @@ class ConnectorContext:
     """What a connector is opened with: the cluster, the clock, and for whom it works.
 
     `transactional_id` is stable for this worker and stream over restarts; whoever takes over initialises it.
+    `connections` are the administrator's: a stream's settings hold a name, never an address or a secret.
     """
 
     log: Log
@@ -36,6 +80,7 @@ class ConnectorContext:
     delivery: Delivery
     commit_interval_ms: int
     session_timeout_ms: int
+    connections: Connections = field(default_factory=NoConnections)
 
 
 class ConnectorUnavailable(HeadgateError):

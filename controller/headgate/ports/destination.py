@@ -10,14 +10,19 @@ everything written before is durable. What differs is where the positions are ke
 | `destination` | commits records and positions as one, in the destination | PostgreSQL, local files | exactly once |
 
 A destination of the last sort is asked for its positions (`positions`) whenever partitions are taken on, and fences
-the predecessor there by its own means. Any error may leave a batch written in part: the task then calls open() again
-and goes back to the committed positions. Nothing is ever retried inside a destination beyond a small bound.
+the predecessor there, by the token that it is given or by means of its own. Any error may leave a batch written in
+part: the task then calls open() again and goes back to the committed positions. Nothing is ever retried inside a
+destination beyond a small bound.
+
+Two abilities are optional, each a Protocol of its own: a destination that commits in its own rhythm (`PacesCommits`),
+and one that takes further records into its transaction (`TakesAside`), which is how a dead letter or a marker moves
+together with the position.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -35,6 +40,43 @@ class WriteInDoubt(HeadgateError):
 
     code: ClassVar[str] = "destination.in_doubt"
     retriable = True
+
+
+class StaleOwner(HeadgateError):
+    """The destination knows a newer owner of a partition: nothing was written. The task begins anew and claims again.
+
+    Nobody's fault. A worker that was stopped meets it when it goes on, and learns that its partitions moved.
+    """
+
+    code: ClassVar[str] = "destination.stale_owner"
+    retriable = True
+
+
+class RecordRefused(HeadgateError):
+    """One record that this destination will never take (too large, of a wrong shape); the others are fine.
+
+    write() or commit() raises it, and nothing since the last commit counts. The task goes back, and treats this record
+    by the stream's `on_error` when it comes to it again. `origin` is the source's record that the output came from.
+    """
+
+    code: ClassVar[str] = "destination.record_refused"
+
+    def __init__(self, message: str, *, origin: Record, code: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.origin = origin
+        if code is not None:
+            self.code = code  # type: ignore[misc]
+
+
+class Token(NamedTuple):
+    """Who owns a source partition: tokens compare in this order, and a lower one is stale (DESIGN section 1).
+
+    `claim` is the offset of the owner's claim on the markers topic: unique, and higher for each later claim.
+    """
+
+    incarnation: int
+    epoch: int
+    claim: int
 
 
 class Output(NamedTuple):
@@ -79,10 +121,12 @@ class Destination(Protocol):
         """
         ...
 
-    def positions(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
-        """Return the positions kept here, having fenced whoever had these partitions before.
+    def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
+        """Return the positions kept here for the claimed partitions, having fenced whoever had them before.
 
-        Only called where `positions_in` is `destination`.
+        Partitions without a position are absent. From now on, commit() is for these tokens. Raises StaleOwner where a
+        higher token is known. Only called where `positions_in` is `destination`, after open() and again after each
+        assignment and each error.
         """
         ...
 
@@ -97,6 +141,35 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go at once; what is not committed is given up. Never raises."""
+        ...
+
+
+@runtime_checkable
+class PacesCommits(Protocol):
+    """A destination for which a commit is dear, so that it says when one is due (a file that is full, say)."""
+
+    def commit_due(self, waited_s: float) -> bool:
+        """Say whether to commit now, `waited_s` after the first record since the last commit. Asked after each batch.
+
+        A drain, a revocation and an end commit whatever this says.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesAside(Protocol):
+    """A destination with `positions_in: source_transaction` takes records for other topics of the source's cluster."""
+
+    def aside(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes | str | None]] | None,
+        partition: int | None,
+        timestamp_ms: int | None,
+    ) -> None:
+        """Produce one record into the open transaction (begun where none is open)."""
         ...
 
 

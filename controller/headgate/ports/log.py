@@ -239,6 +239,13 @@ class Log(Protocol):
         """Return a topic's number of partitions, or None when it does not exist."""
         ...
 
+    def create_topic(self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float) -> None:
+        """Create a topic and return when it has leaders; one that exists already is left as it is.
+
+        Raises NotAuthorized, LogUnavailable or another LogError.
+        """
+        ...
+
 
 class Clock(Protocol):
     """Time from outside. `now_ms` is the wall clock (epoch milliseconds); `monotonic_s` never goes back."""

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import structlog
 
 from headgate.core.drain import Account, begin
-from headgate.ports.destination import Destination
+from headgate.ports.destination import Destination, Token
 from headgate.ports.errors import LogError, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
@@ -296,7 +296,8 @@ class Engine:
         view = self._run()
         committed: Mapping[TopicPartition, Committed]
         if self._destination.positions_in == "destination":
-            committed = self._destination.positions(partitions)
+            token = Token(view.incarnation, view.started_epoch, 0)
+            committed = self._destination.positions(dict.fromkeys(partitions, token))
         else:
             committed = self._reader.committed(partitions)
         accounts: dict[TopicPartition, Account] = {}

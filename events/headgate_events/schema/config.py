@@ -65,10 +65,14 @@ class TransformConfig(Closed):
 
 
 class RetryConfig(Closed):
-    """How a recoverable error is retried: exponential backoff with full jitter, for ever, between these bounds."""
+    """How a recoverable error is retried: exponential backoff with full jitter, between these bounds.
+
+    For ever, unless `max_attempts` says after how many attempts in a row the error counts as unrecoverable.
+    """
 
     initial_s: Annotated[float, Field(gt=0, le=3_600, strict=False)] = 0.5
     max_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 30.0
+    max_attempts: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -84,6 +88,26 @@ class IdlenessConfig(Closed):
     markers: Literal["side_topic", "in_band", "off"] = "side_topic"
 
 
+class ErrorLimitConfig(Closed):
+    """When records that cannot be processed are too many: above `errors` among the last `records` the stream stops."""
+
+    errors: Annotated[int, Field(ge=0, le=1_000_000)] = 1_000
+    records: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.errors >= self.records:
+            raise ValueError("errors must be below records")
+        return self
+
+
+class FlappingConfig(Closed):
+    """When a stream flaps: more than `changes` changes of its status by itself within `minutes`."""
+
+    changes: Annotated[int, Field(ge=1, le=1_000)] = 6
+    minutes: Annotated[float, Field(gt=0, le=1_440, strict=False)] = 10.0
+
+
 class StreamConfig(Closed):
     """The whole definition of a stream, except for its name."""
 
@@ -95,8 +119,13 @@ class StreamConfig(Closed):
     commit_interval_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
     max_batch_records: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     on_error: Literal["stop", "dead_letter", "skip"] = "stop"
+    error_limit: ErrorLimitConfig = Field(default_factory=ErrorLimitConfig)
+    isolate: Literal["partition", "stream"] = "partition"
+    receipt_digest: bool = False
     retry: RetryConfig = Field(default_factory=RetryConfig)
     drain_timeout_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 300.0
+    stalled_after_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 60.0
+    flapping: FlappingConfig = Field(default_factory=FlappingConfig)
     idleness: IdlenessConfig = Field(default_factory=IdlenessConfig)
     strict_lifecycle: bool = False
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = Field(default_factory=dict)

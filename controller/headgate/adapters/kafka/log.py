@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -22,7 +23,10 @@ from headgate.adapters.kafka.settings import (
     SESSION_TIMEOUT_MS,
     KafkaSettings,
 )
+from headgate.adapters.kafka.topics import TopicAdministration
+from headgate.ports.errors import LogError
 from headgate.ports.log import Isolation
+from headgate_events.topics import TopicSpec
 
 
 class KafkaLog:
@@ -114,6 +118,15 @@ class KafkaLog:
         if described.error.code() in {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}:
             return None
         raise translate(described.error, doing)
+
+    def create_topic(self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float) -> None:
+        """Create a topic where it is missing, with the brokers' default replication."""
+        if self.partitions(topic, timeout_s) is not None:
+            return
+        spec = TopicSpec(topic, "", "", config, partitions=partitions)
+        (check,) = TopicAdministration(self._settings).ensure([spec], timeout_s=timeout_s)
+        if check.verdict == "failed":
+            raise LogError(f"The topic {topic} could not be created: {check.detail}", hint=check.hint)
 
     def _asker(self) -> Consumer:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from headgate.adapters.memory.cluster import MemoryKafka, MemoryProcess
@@ -63,3 +64,8 @@ class MemoryLog:
         """Return a topic's number of partitions, or None when it does not exist."""
         self.cluster.request("metadata", self.process, topic)
         return self.cluster.partition_count(topic) or None
+
+    def create_topic(self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float) -> None:
+        """Create a topic where it is missing."""
+        if self.partitions(topic, timeout_s) is None:
+            self.cluster.create_topic(topic, partitions, config)
