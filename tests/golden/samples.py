@@ -256,6 +256,7 @@ STATE: dict[str, Any] = {
     },
     "errors": {"worker-1-error-1": {**ERROR, "epoch": 4}},
     "failed_from": "DRAINING",
+    "carries_on": True,
     "checks": CHECKS,
     "scheduled": {"7b1e4f4e-0002": PENDING},
     "checking": {**PENDING, "command_id": "7b1e4f4e-0003", "deadline_ms": AT + 30_000},

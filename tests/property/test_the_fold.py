@@ -11,6 +11,7 @@ from headgate.core.deadlines import deadlines
 from headgate.core.decider import decide, fold
 from headgate.core.evolve import COMMAND_WINDOW, refold
 from headgate.core.lifecycle import CONDITIONS
+from headgate.worker.view import view_of
 from headgate_events.chain import find_break
 from headgate_events.codec import encode, validate
 from headgate_events.records import Input
@@ -32,6 +33,7 @@ COMMANDS = st.one_of(
         }.items()
     ),
     st.tuples(st.just("modify"), st.builds(lambda n: {"config": config(parallelism=n)}, st.integers(1, 3))),
+    st.tuples(st.just("modify"), st.just({"config": config(isolate="stream")})),
     st.tuples(st.just("cancel"), st.builds(lambda i: {"command_id": i}, IDS)),
 )
 WORKERS = st.sampled_from(["w1", "w2"])
@@ -55,6 +57,15 @@ REPORTS = st.one_of(
     st.tuples(st.just("worker-silent"), st.builds(lambda w: {"worker": None, "lost": w}, WORKERS)),
     st.tuples(st.just("revision-rejected"), st.builds(lambda r: {"revision": r}, st.integers(1, 3))),
     st.tuples(st.just("error-raised"), st.builds(lambda r, i: {"error": error(r, i)}, st.booleans(), IDS)),
+    st.tuples(
+        st.just("error-raised"),
+        st.builds(
+            lambda i, p, w: {"error": error(False, i, topic=SOURCE, partition=p, worker=w), "worker": w},
+            IDS,
+            st.integers(0, 2),
+            WORKERS,
+        ),
+    ),
     st.tuples(st.just("error-cleared"), st.builds(lambda i: {"error_id": i}, IDS)),
     st.tuples(
         st.just("positions-checked"),
@@ -125,6 +136,10 @@ def test_any_sequence_of_inputs_leaves_a_legal_state_and_a_legal_history(steps: 
         }
         assert ("checking" in story.state["conditions"]) == (story.state["checking"] is not None)
         assert (story.status == "FAILED") <= bool(story.state["errors"]), "a failed stream says why"
+        view = view_of(story.state)
+        assert (story.status == "FAILED_PERMANENTLY") == bool(view.unrecoverable), "only a person ends what stands"
+        assert view.carries_on == story.state["carries_on"] and view.carries_on <= bool(view.failed)
+        assert (story.status == "FAILED_PERMANENTLY" and not view.carries_on) <= (not story.state["tasks"])
         assert story.state["revision"]["applied"] <= story.state["revision"]["desired"]
         assert story.state["started_epoch"] <= story.state["epoch"] <= story.state["version"]
 

@@ -143,6 +143,17 @@ PATHS: dict[str, list[Any]] = {
 }
 
 
+def carrying_on(**changes: Any) -> Story:
+    """Tell of a stream of which one partition failed for good, while its task moves the others."""
+    story = Story()
+    story.command("create", config=config(**changes))
+    story.command("start")
+    started(story)
+    story.report("error-raised", error=error(recoverable=False, error_id="p0", topic=SOURCE, partition=0, offset=4))
+    assert story.status == "FAILED_PERMANENTLY" and story.state is not None and story.state["carries_on"]
+    return story
+
+
 def outcomes(folded: Folded) -> list[dict[str, Any]]:
     return [record.payload for record in folded.records if record.kind == "outcome"]
 

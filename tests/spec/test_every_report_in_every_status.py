@@ -9,26 +9,26 @@ import pytest
 from headgate.core.decider import Folded
 from headgate.core.lifecycle import REPORTS, STATUSES
 from headgate_events.schema.reports import REPORT_KINDS
-from tests.spec.story import SOURCE, Story, drained, error, outcomes, receipt, transitions, validated
+from tests.spec.story import SOURCE, Story, carrying_on, drained, error, outcomes, receipt, transitions, validated
 
 COLUMNS = ("NOT_STARTED", "STARTING", "RUNNING", "DRAINING", "PAUSED", "FAILED", "FAILED_PERMANENTLY")
-# - no effect, = a transition and the status stays
+# - no effect, = a transition and the status stays, (=) the same, only while the stream carries on
 TABLE = """
 validation-passed            -           RUNNING     -                  -                  - -                  -
 validation-failed            -           NOT_STARTED -                  -                  - -                  -
-source-listed                -           -           =                  =                  = =                  -
+source-listed                -           -           =                  =                  = =                  (=)
 partition-drained            -           -           -                  =                  - -                  -
 all partitions drained       -           -           -                  PAUSED             - -                  -
-task-started                 -           -           =                  =                  - =                  -
-task-stopped                 -           -           =                  =                  - RUNNING            -
-revision-rejected            -           -           =                  =                  - =                  -
-recoverable error            -           -           FAILED             =                  - =                  -
-unrecoverable error          -           -           FAILED_PERMANENTLY FAILED_PERMANENTLY - FAILED_PERMANENTLY -
-error-cleared                -           -           -                  =                  - RUNNING            -
+task-started                 -           -           =                  =                  - =                  (=)
+task-stopped                 -           -           =                  =                  - RUNNING            (=)
+revision-rejected            -           -           =                  =                  - =                  (=)
+recoverable error            -           -           FAILED             =                  - =                  (=)
+unrecoverable error          -           -           FAILED_PERMANENTLY FAILED_PERMANENTLY - FAILED_PERMANENTLY (=)
+error-cleared                -           -           -                  =                  - RUNNING            (=)
 fenced                       -           -           -                  -                  - -                  -
-condition-raised             -           =           =                  =                  - =                  -
-condition-cleared            -           =           =                  =                  - =                  -
-worker-silent                -           -           =                  =                  - RUNNING            -
+condition-raised             -           =           =                  =                  - =                  (=)
+condition-cleared            -           =           =                  =                  - =                  (=)
+worker-silent                -           -           =                  =                  - RUNNING            (=)
 deadline-passed: validation  -           NOT_STARTED -                  -                  - -                  -
 deadline-passed: drain       -           -           -                  =                  - -                  -
 deadline-passed: check       -           -           -                  -                  = -                  =
@@ -146,13 +146,25 @@ def test_a_report_leads_where_the_table_says(name: str, status: str, mark: str) 
 
     answer = outcomes(folded)[-1]
     assert answer["input"]["topic"] == "headgate.reports"
-    if mark == "-":
+    if mark in ("-", "(=)"):
         assert (answer["outcome"], transitions(folded)) == ("without_effect", [])
         assert answer["message"]
         assert story.status == status
     else:
         assert answer["outcome"] == "accepted"
         assert story.status == (status if mark == "=" else mark)
+
+
+@pytest.mark.parametrize("name", [name for name, _, mark in cells() if mark == "(=)"])
+def test_a_report_is_kept_of_a_stream_that_carries_on(name: str) -> None:
+    story = carrying_on()
+    if name == "error-cleared":
+        story.report("error-raised", error=error(error_id="e1"))
+
+    folded = WHEN[name](story)
+
+    assert outcomes(folded)[-1]["outcome"] == "accepted"
+    assert story.status == "FAILED_PERMANENTLY" and story.state["carries_on"] is (name != "unrecoverable error")
 
 
 @pytest.mark.parametrize("status", COLUMNS)

@@ -225,7 +225,9 @@ def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
     if config == state["config"]:
         return "The definition is the same already."
     touched = any(config[section] != state["config"][section] for section in RESTARTING_SECTIONS)
-    restart = touched and state["status"] in (RUNNING, FAILED)
+    # A stream that carries on although partitions failed is stopped wholly when it is no longer to isolate them.
+    stops = state.get("carries_on") and config["isolate"] != "partition"
+    restart = stops or (touched and (state["status"] in (RUNNING, FAILED) or state.get("carries_on")))
     starting = state["status"] == STARTING
     turn.emit(
         cell.transition,
@@ -240,7 +242,9 @@ def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
 
 
 def _deleted(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:
-    delete(turn, asked, policy, drained=turn.present["status"] not in (RUNNING, FAILED, DRAINING))
+    state = turn.present
+    has_tasks = state["status"] in (RUNNING, FAILED, DRAINING) or state.get("carries_on")
+    delete(turn, asked, policy, drained=not has_tasks)
     return None
 
 

@@ -78,7 +78,7 @@ def _found(cell: ReportCell) -> str:
         return "–"
     if cell.transition == "outcome":
         return "decides the command"
-    return "noted" if cell.status == SAME else cell.status
+    return ("noted" if cell.status == SAME else cell.status) + (" (while it carries on)" if cell.carrying else "")
 
 
 def _node(status: str) -> str:

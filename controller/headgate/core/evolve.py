@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from headgate.core.deadlines import next_due_ms
-from headgate.core.lifecycle import CONDITIONS
+from headgate.core.lifecycle import CONDITIONS, ONLY_CARRYING
 from headgate_events.chain import digest
 from headgate_events.records import HistoryRecord
 
@@ -108,6 +108,7 @@ def _created(before: State | None, payload: Payload) -> State:
         "drain": None,
         "errors": {},
         "failed_from": None,
+        "carries_on": False,
         "checks": [],
         "scheduled": {},
         "checking": None,
@@ -167,6 +168,7 @@ def _run(payload: Payload) -> State:
         "tasks": {},
         "errors": {},
         "failed_from": None,
+        "carries_on": False,
         "drain": None,
     }
 
@@ -239,20 +241,31 @@ def _error_kept(state: State, payload: Payload) -> State:
     before = state["errors"].get(error["id"])
     if before is not None:
         error = {**error, "first_seen_ms": before["first_seen_ms"]}
-    others = list(_without(state["errors"], error["id"]).items())[1 - ERRORS_MAX :]
-    return {"errors": {**dict(others), error["id"]: error}}
+    others = _without(state["errors"], error["id"])
+    while len(others) >= ERRORS_MAX:
+        # Errors that a person has to see are kept longest: they say which partitions stand.
+        passing = (name for name, other in others.items() if other["recoverable"])
+        del others[next(passing, next(iter(others)))]
+    return {"errors": {**others, error["id"]: error}}
 
 
 def _failed_permanently(state: State, payload: Payload) -> State:
     # The status is the new one here; a drain that is not finished tells that it failed while draining.
     drain = state["drain"]
     draining = drain is not None and drain["finished_ms"] is None
+    changes = {**_error_kept(state, payload), "failed_from": "DRAINING" if draining else "RUNNING", "carries_on": True}
+    if payload["epoch"] != payload["version"]:
+        return changes  # the tasks were not fenced: they go on with the partitions that have not failed
     return {
-        **_error_kept(state, payload),
-        "failed_from": "DRAINING" if draining else "RUNNING",
-        "tasks": {},
+        **changes,
+        **_stopped(state),
         "drain": {**drain, "deadline_ms": None} if draining else drain,
     }
+
+
+def _stopped(state: State) -> State:
+    """Nothing of a permanently failed stream runs (any more)."""
+    return {"carries_on": False, "tasks": {}, "conditions": _without(state["conditions"], *ONLY_CARRYING)}
 
 
 def _error_cleared(state: State, payload: Payload) -> State:
@@ -272,6 +285,8 @@ def _modified(state: State, payload: Payload) -> State:
     }
     if payload["restart"]:
         changes |= {"restart_version": payload["version"], "tasks": {}}
+    if state.get("carries_on") and payload["config"]["isolate"] == "stream":
+        changes |= _stopped(state)
     if payload["deadline_ms"] is not None:
         changes["deadline_ms"] = payload["deadline_ms"]
     return changes
@@ -299,7 +314,11 @@ def _task_stopped(state: State, payload: Payload) -> State:
     return {
         "tasks": tasks,
         "revision": {**revision, "applied": applied},
-        "errors": {key: error for key, error in state["errors"].items() if error["worker"] != worker},
+        "errors": {
+            key: error
+            for key, error in state["errors"].items()
+            if error["worker"] != worker or not error["recoverable"]
+        },
     }
 
 
@@ -334,7 +353,14 @@ def _checking(state: State, payload: Payload) -> State:
 
 def _deleted(state: State, payload: Payload) -> State:
     conditions = {} if payload["drained"] else _with({}, "fence_pending", payload["at_ms"], STRAGGLERS)
-    return {"deadline_ms": payload["forget_ms"], "conditions": conditions, "tasks": {}, "errors": {}, "drain": None}
+    return {
+        "deadline_ms": payload["forget_ms"],
+        "conditions": conditions,
+        "tasks": {},
+        "errors": {},
+        "carries_on": False,
+        "drain": None,
+    }
 
 
 _CHANGES: Final[Mapping[str, Callable[[State, Payload], State]]] = {

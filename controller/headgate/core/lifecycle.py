@@ -8,6 +8,10 @@ Two things stand outside the tables because they hold everywhere: a report of a 
 stale, and idleness is no part of the lifecycle (the fold never sees IDLE or ACTIVE). A deleted stream that is still
 remembered is ABSENT for commands.
 
+One partition that fails does not stop the others: where every error that waiting cannot mend names its partition and
+the stream isolates partitions, a FAILED_PERMANENTLY stream *carries on*. It keeps its tasks and its epoch, and they
+move the partitions that are whole. Cells that hold only then say so (`carrying`).
+
 `COMMANDS[row][status]` and `REPORTS[row][status]` are complete: a missing cell is a failing test. The diagram in
 docs/lifecycle.md is generated from them.
 """
@@ -32,8 +36,6 @@ DELETED: Final = Status.DELETED.value
 
 STATUSES: Final = (NOT_STARTED, STARTING, RUNNING, DRAINING, PAUSED, FAILED, FAILED_PERMANENTLY)
 """The statuses of a stream that exists."""
-WITH_TASKS: Final = frozenset({RUNNING, DRAINING, FAILED})
-"""Where workers hold the source's partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ _NOTHING_RUNS: Final = {
     NOT_STARTED: "It is not running.",
     STARTING: "It is being validated and carries nothing yet; delete it, or wait.",
     PAUSED: "It is paused already.",
-    FAILED_PERMANENTLY: "It is stopped already; recover or delete it.",
+    FAILED_PERMANENTLY: "Recover or delete it; isolate: stream stops what still moves of it.",
 }
 _NO_DRAIN: Final = {
     **_NOTHING_RUNS,
@@ -167,10 +169,14 @@ def command_row(kind: str, payload: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leads:
-    """The report leads to a status (`SAME` keeps it) by a transition, where its content fits the state."""
+    """The report leads to a status (`SAME` keeps it) by a transition, where its content fits the state.
+
+    `carrying`: only while the stream carries on with the partitions that have not failed.
+    """
 
     status: str
     transition: str
+    carrying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,28 +198,40 @@ def _kept(transition: str, otherwise: str, *statuses: str) -> Mapping[str, Repor
     return _reports(transition, otherwise, **dict.fromkeys(statuses, SAME))
 
 
+def _tasks(transition: str) -> Mapping[str, ReportCell]:
+    """Complete the row of a report that speaks of tasks: kept wherever there are some."""
+    kept = _kept(transition, _NO_TASKS, RUNNING, DRAINING, FAILED)
+    return {**kept, FAILED_PERMANENTLY: Leads(SAME, transition, carrying=True)}
+
+
 _ANY: Final = STATUSES
 REPORTS: Final[Mapping[str, Mapping[str, ReportCell]]] = {
     "validation-passed": _reports("stream-started", "Nothing is being validated.", STARTING=RUNNING),
     "validation-failed": _reports("stream-validation-failed", "Nothing is being validated.", STARTING=NOT_STARTED),
-    "source-listed": _kept("source-listed", "It is listed when it starts.", RUNNING, DRAINING, FAILED, PAUSED),
+    "source-listed": {
+        **_kept("source-listed", "It is listed when it starts.", RUNNING, DRAINING, FAILED, PAUSED),
+        FAILED_PERMANENTLY: Leads(SAME, "source-listed", carrying=True),
+    },
     "partition-drained": _kept("partition-drained", "The stream is not draining.", DRAINING),
     "all partitions drained": _reports("stream-paused", "The stream is not draining.", DRAINING=PAUSED),
-    "task-started": _kept("task-started", _NO_TASKS, RUNNING, DRAINING, FAILED),
-    "task-stopped": _kept("task-stopped", _NO_TASKS, RUNNING, DRAINING, FAILED),
-    "revision-rejected": _kept("revision-rejected", _NO_TASKS, RUNNING, DRAINING, FAILED),
-    "recoverable error": {
-        **_kept("error-noted", _NO_TASKS, FAILED, DRAINING),
-        RUNNING: Leads(FAILED, "stream-failed"),
+    "task-started": _tasks("task-started"),
+    "task-stopped": _tasks("task-stopped"),
+    "revision-rejected": _tasks("revision-rejected"),
+    "recoverable error": {**_tasks("error-noted"), RUNNING: Leads(FAILED, "stream-failed")},
+    "unrecoverable error": {
+        **_reports(
+            "stream-failed-permanently",
+            _NO_TASKS,
+            RUNNING=FAILED_PERMANENTLY,
+            FAILED=FAILED_PERMANENTLY,
+            DRAINING=FAILED_PERMANENTLY,
+        ),
+        FAILED_PERMANENTLY: Leads(SAME, "error-noted", carrying=True),
     },
-    "unrecoverable error": _reports(
-        "stream-failed-permanently",
-        _NO_TASKS,
-        RUNNING=FAILED_PERMANENTLY,
-        FAILED=FAILED_PERMANENTLY,
-        DRAINING=FAILED_PERMANENTLY,
-    ),
-    "error-cleared": _reports("error-cleared", "There is no such error.", FAILED=RUNNING, DRAINING=SAME),
+    "error-cleared": {
+        **_reports("error-cleared", "There is no such error.", FAILED=RUNNING, DRAINING=SAME),
+        FAILED_PERMANENTLY: Leads(SAME, "error-cleared", carrying=True),
+    },
     "positions-checked": {
         **_kept("outcome", "No command waits for a check.", *_ANY),
         PAUSED: Leads(RUNNING, "stream-resumed"),
@@ -222,7 +240,7 @@ REPORTS: Final[Mapping[str, Mapping[str, ReportCell]]] = {
     "fenced": _kept("condition-cleared", "", *_ANY),
     "condition-raised": _kept("condition-raised", "", *_ANY),
     "condition-cleared": _kept("condition-cleared", "", *_ANY),
-    "worker-silent": _kept("task-stopped", _NO_TASKS, RUNNING, DRAINING, FAILED),
+    "worker-silent": _tasks("task-stopped"),
     "deadline-passed: validation": _reports(
         "stream-validation-failed", "Nothing is being validated.", STARTING=NOT_STARTED
     ),
@@ -235,13 +253,14 @@ REPORTS: Final[Mapping[str, Mapping[str, ReportCell]]] = {
 }
 """What each report does in each status, when it is not stale.
 
-`all partitions drained` is no record of its own: it is the fact that the last receipt completes (and then leads to
-DELETED where the drain was asked for by a delete). `outcome` in place of a transition means that a waiting command is
-decided now, by its own row.
+An unrecoverable error that stops a stream which carried on (it names no partition) is written as
+`stream-failed-permanently` once more. `all partitions drained` is no record of its own: it is the fact that the last
+receipt completes (and then leads to DELETED where the drain was asked for by a delete). `outcome` in place of a
+transition means that a waiting command is decided now, by its own row.
 """
 
 CONDITIONS: Final[Mapping[str, frozenset[str]]] = {
-    "unassigned": frozenset({STARTING, RUNNING, DRAINING, FAILED}),
+    "unassigned": frozenset({STARTING, RUNNING, DRAINING, FAILED, FAILED_PERMANENTLY}),
     "stalled": frozenset({RUNNING, DRAINING}),
     "position_at_risk": frozenset({PAUSED, FAILED, FAILED_PERMANENTLY}),
     "unclean": frozenset({PAUSED}),
@@ -250,6 +269,9 @@ CONDITIONS: Final[Mapping[str, frozenset[str]]] = {
     "flapping": frozenset(STATUSES),
 }
 """In which statuses each condition can hold: a change to another status ends it."""
+
+ONLY_CARRYING: Final = frozenset({"unassigned"})
+"""Those that a FAILED_PERMANENTLY stream can have only while it carries on."""
 
 REPORTED_CONDITIONS: Final = frozenset({"unassigned", "stalled", "position_at_risk"})
 """Those that reports raise and clear; the others follow from transitions alone."""

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from headgate.core.conditions import can_hold
 from headgate.core.deadlines import deadlines
-from headgate.core.lifecycle import CONDITIONS, DELETED
+from headgate.core.lifecycle import DELETED
 from headgate_events.ids import observer_report_id
 
 NOBODY: Final = "No worker is alive."
@@ -62,7 +63,7 @@ def missed(state: Mapping[str, Any], workers: Workers) -> tuple[Observation, ...
         if worker not in workers.present
     ]
     held = "unassigned" in state["conditions"]
-    if not workers.live and not held and state["status"] in CONDITIONS["unassigned"]:
+    if not workers.live and not held and can_hold("unassigned", state):
         found.append(_observe(state, "condition-raised", "unassigned", condition="unassigned", message=NOBODY))
     elif workers.live and held:
         found.append(_observe(state, "condition-cleared", "unassigned", condition="unassigned"))

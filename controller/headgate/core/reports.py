@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from headgate.core.commands import carry_out, delete, drain_timeout_ms
+from headgate.core.conditions import can_hold
 from headgate.core.lifecycle import (
-    CONDITIONS,
     DELETED,
     DRAINING,
     FAILED,
@@ -30,6 +30,7 @@ from headgate.core.turn import Asked, Turn
 
 Payload = Mapping[str, Any]
 UNASSIGNED_ERROR_ID: Final = "unassigned"
+STOPPED: Final = "The stream is stopped until somebody recovers it."
 
 
 def decide_report(turn: Turn, policy: Policy) -> None:
@@ -47,6 +48,8 @@ def decide_report(turn: Turn, policy: Policy) -> None:
         unchanged = _after_deletion(turn, row, payload)
     else:
         cell = REPORTS[row][state["status"]]
+        if isinstance(cell, Leads) and cell.carrying and not state.get("carries_on"):
+            cell = Nothing(STOPPED)
         unchanged = cell.why if isinstance(cell, Nothing) else _JUDGES[row](turn, cell, payload, policy)
     if unchanged is None:
         return turn.accept()
@@ -146,7 +149,7 @@ def _task_started(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> 
     _clear_error(turn, UNASSIGNED_ERROR_ID)
     # A task begins anew under a new epoch and says again what still stands; what was said under an older one is void.
     for error_id, error in state["errors"].items():
-        if error["epoch"] < state["epoch"]:
+        if error["epoch"] < state["epoch"] and error["recoverable"]:
             _clear_error(turn, error_id)
     return None
 
@@ -180,12 +183,25 @@ def _error_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> 
     given = payload["error"]
     keys = ("id", "code", "recoverable", "message", "first_seen_ms", "last_seen_ms")
     error = {**{key: given[key] for key in keys}, **{key: given.get(key, value) for key, value in blank.items()}}
-    stops = cell.transition == "stream-failed-permanently"
-    turn.emit(cell.transition, cell.status, asked=turn.by_input, new_epoch=stops, error=error)
+    if error["recoverable"]:
+        turn.emit(cell.transition, cell.status, asked=turn.by_input, error=error)
+        return None
+    stops = _stops_all(turn.present, error)
+    transition = "stream-failed-permanently" if stops else cell.transition
+    turn.emit(transition, cell.status, asked=turn.by_input, new_epoch=stops, error=error)
     return None
 
 
+def _stops_all(state: Payload, error: Payload) -> bool:
+    """Say whether an error that waiting cannot mend stops every partition: the tasks are fenced by a new epoch then."""
+    alone = error["topic"] is not None and error["partition"] is not None
+    return not alone or state["config"]["isolate"] != "partition" or state["status"] == DRAINING
+
+
 def _error_cleared(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    standing = turn.present["errors"].get(payload["error_id"])
+    if standing is not None and not standing["recoverable"]:
+        return "It stands until somebody recovers the stream."
     return None if _clear_error(turn, payload["error_id"]) else "There is no such error."
 
 
@@ -243,7 +259,7 @@ def _fenced(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | 
 
 def _condition_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
     state, condition = turn.present, payload["condition"]
-    if condition not in REPORTED_CONDITIONS or state["status"] not in CONDITIONS[condition]:
+    if condition not in REPORTED_CONDITIONS or not can_hold(condition, state):
         return f"{condition} is not reported of a stream that is {state['status']}."
     if condition in state["conditions"]:
         return "The condition holds already."

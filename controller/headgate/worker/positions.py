@@ -96,6 +96,7 @@ def _resolve(
         return Checked(True, nested(catalogue.at_time(partitions, policy["timestamp_ms"])))
     wanted = _standing(catalogue, partitions, view)
     wanted |= {each: held.start for each, held in ranges.items() if each not in wanted}
+    moved = set(view.failed)
     if name == "offsets":
         given = {
             TopicPartition(topic, int(number)): position
@@ -105,18 +106,25 @@ def _resolve(
         if unknown := sorted(set(given) - set(ranges)):
             return _unknown_partition(unknown[0])
         wanted |= given
+        moved |= given.keys()
     elif name == "skip":
         skipped = TopicPartition(policy["topic"], int(policy["partition"]))
         if skipped not in ranges:
             return _unknown_partition(skipped)
         wanted[skipped] = min(wanted[skipped] + policy["records"], ranges[skipped].end)
-    missing = {each: held.start - wanted[each] for each, held in ranges.items() if wanted[each] < held.start}
+        moved.add(skipped)
+    if view.carries_on:
+        # The others move on while this is asked: they go on from their own commits, and are not wound back to these.
+        wanted = {each: position for each, position in wanted.items() if each in moved}
+    missing = {
+        each: ranges[each].start - position for each, position in wanted.items() if position < ranges[each].start
+    }
     if missing:
         gap = sum(missing.values())
         where = ", ".join(f"{each.topic}[{each.partition}]" for each in sorted(missing)[:3])
         message = f"The source no longer holds {gap:,} record(s) from the positions on: {where}."
         return Checked(False, gap=gap, code="position.lost", message=message)
-    beyond = [each for each, held in ranges.items() if wanted[each] > held.end]
+    beyond = [each for each, position in wanted.items() if position > ranges[each].end]
     if beyond:
         first = min(beyond)
         message = (

@@ -270,6 +270,8 @@ class Supervisor:
         handle = self.handles.get(view.key)
         standing = handle.task.failure if handle is not None else None
         for error_id, worker in view.errors.items():
+            if error_id in view.unrecoverable:
+                continue
             mine = worker == self._me and (standing is None or standing.id != error_id)
             orphaned = worker is not None and worker not in self._live and self._ranked(view)[:1] == [self._me]
             if (mine or orphaned) and now_s >= self._tidied.get((view.stream, error_id), float("-inf")):

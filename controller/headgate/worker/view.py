@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from headgate.ports.log import TopicPartition
 from headgate_events.schema.common import Status
 
 RUNS: Final = frozenset({Status.RUNNING.value, Status.FAILED.value})
@@ -41,6 +42,12 @@ class View:
     tasks: frozenset[str] = frozenset()
     errors: Mapping[str, str | None] = field(default_factory=dict)
     """The worker of each standing error, by the error's id; None for the observer's."""
+    unrecoverable: frozenset[str] = frozenset()
+    """The ids of those standing errors that only a person ends."""
+    failed: frozenset[TopicPartition] = frozenset()
+    """The partitions with such an error: nobody reads them before the stream is recovered."""
+    carries_on: bool = False
+    """Whether the stream failed permanently in some partitions alone, so that tasks move the others."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -50,12 +57,12 @@ class View:
     @property
     def wants_tasks(self) -> bool:
         """Whether workers run tasks of this stream now."""
-        return self.status in WITH_TASK
+        return self.status in WITH_TASK or self.carries_on
 
     @property
     def runs(self) -> bool:
-        """Whether tasks read: RUNNING, or FAILED and retrying."""
-        return self.status in RUNS
+        """Whether tasks read: RUNNING, FAILED and retrying, or carrying on with the partitions that have not failed."""
+        return self.status in RUNS or self.carries_on
 
     @property
     def drains(self) -> bool:
@@ -74,6 +81,8 @@ def view_of(state: Mapping[str, Any]) -> View:
     """Take the view out of a state, as it stands on the state topic."""
     drain = state.get("drain") or {}
     conditions = state.get("conditions") or {}
+    errors: Mapping[str, Mapping[str, Any]] = state.get("errors") or {}
+    standing = {name: error for name, error in errors.items() if not error.get("recoverable")}
     return View(
         stream=state["stream"],
         incarnation=state["incarnation"],
@@ -94,5 +103,12 @@ def view_of(state: Mapping[str, Any]) -> View:
         receipts=drain.get("receipts") or {},
         checking=state.get("checking"),
         tasks=frozenset(name for name, task in (state.get("tasks") or {}).items() if task["epoch"] == state["epoch"]),
-        errors={name: error.get("worker") for name, error in (state.get("errors") or {}).items()},
+        errors={name: error.get("worker") for name, error in errors.items()},
+        unrecoverable=frozenset(standing),
+        failed=frozenset(
+            TopicPartition(error["topic"], error["partition"])
+            for error in standing.values()
+            if error.get("topic") is not None and error.get("partition") is not None
+        ),
+        carries_on=bool(state.get("carries_on")) and state["status"] == Status.FAILED_PERMANENTLY.value,
     )

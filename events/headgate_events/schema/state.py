@@ -126,8 +126,9 @@ class Inputs(Model):
 class StreamState(Model):
     """Everything that is known about one stream.
 
-    `due_ms` is the earliest moment that the stream waits for, None for none. It stands at the beginning, so that a
-    restore of a million states need not parse them to learn it.
+    `carries_on` says of a FAILED_PERMANENTLY stream that only some partitions failed (its `errors` name them) and its
+    tasks move the others. `due_ms` is the earliest moment that the stream waits for, None for none. It stands at the
+    beginning, so that a restore of a million states need not parse them to learn it.
     """
 
     kind: Literal["state"] = "state"
@@ -152,6 +153,7 @@ class StreamState(Model):
     drain: Drain | None = None
     errors: Annotated[dict[Id, StandingError], Field(max_length=256)] = Field(default_factory=dict)
     failed_from: Literal["RUNNING", "DRAINING"] | None = None
+    carries_on: bool = False
     checks: Checks = ()
     scheduled: dict[Id, Pending] = Field(default_factory=dict)
     checking: Pending | None = None
