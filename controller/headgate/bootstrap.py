@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headgate.ports.log import Clock, Log
@@ -12,6 +14,7 @@ from headgate_events.topics import Topics
 
 if TYPE_CHECKING:
     from headgate.adapters.kafka.topics import TopicAdministration
+    from headgate.connections import DefinedConnections, KafkaConnection
     from headgate.projector.projector import Projector
     from headgate.worker.process import Worker
 
@@ -36,6 +39,31 @@ def make_topic_administration(settings: Settings) -> TopicAdministration:
     from headgate.adapters.kafka.topics import TopicAdministration
 
     return TopicAdministration(KafkaSettings(bootstrap_servers=settings.bootstrap_servers, client=settings.kafka))
+
+
+def make_connections(settings: Settings) -> DefinedConnections:
+    """Make the connections of this machine's file. Raises ConnectionUnusable when the file is wrong.
+
+    What they refer to is looked up when a stream needs it, in the environment that the process then has.
+    """
+    from headgate.adapters.kafka import KafkaLog, KafkaSettings
+    from headgate.connections import DefinedConnections
+    from headgate.connections.references import Secrets
+
+    def make_cluster(_name: str, connection: KafkaConnection) -> Log:
+        return KafkaLog(
+            KafkaSettings(
+                bootstrap_servers=connection.bootstrap_servers,
+                client=connection.kafka,
+                client_id=f"headgate-worker-{settings.worker_name}",
+                group_protocol=settings.group_protocol,
+            )
+        )
+
+    path = None if settings.connections is None else Path(settings.connections)
+    connections = DefinedConnections(path, Secrets(os.environ, settings.secret_folder_paths), make_cluster)
+    connections.check()
+    return connections
 
 
 def make_clock() -> Clock:
@@ -91,5 +119,6 @@ def make_worker(settings: Settings, log: Log | None = None) -> Worker:
             options=options,
             sources=installed_sources(),
             destinations=installed_destinations(),
+            connections=make_connections(settings),
         )
     )

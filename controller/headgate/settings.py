@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import socket
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
@@ -34,6 +35,8 @@ READ_ELSEWHERE: Final = frozenset(
 """Variables of the command line, the embedded broker and CI, which are no settings of a running part."""
 
 DEFAULT_TRANSFORM_MODULES: Final = "headgate.demo.transforms"
+DEFAULT_SECRET_FOLDERS: Final = "/run/secrets"  # noqa: S105 - a folder
+"""Where Docker, Podman and Kubernetes manifests by custom put the secrets that a process is given as files."""
 
 SessionTimeoutMs = Annotated[int, Field(ge=1_000, le=300_000)]
 
@@ -47,7 +50,8 @@ def default_name() -> str:
 class Settings(BaseSettings):
     """What a projector or a worker is started with. Durations end in their unit.
 
-    `kafka` are librdkafka settings of the administrator (security, for instance) as a JSON object. A session timeout
+    `kafka` are librdkafka settings of the administrator (security, for instance) as a JSON object. `connections` names
+    the file of connections; what it refers to as files must lie in one of the `secret_folders`. A session timeout
     says how long a killed process keeps its partitions; six seconds is the lowest that brokers take by default.
     """
 
@@ -57,7 +61,9 @@ class Settings(BaseSettings):
 
     bootstrap_servers: Annotated[str, Field(min_length=1, max_length=4_096)] = "localhost:9092"
     namespace: str = DEFAULT_NAMESPACE
-    kafka: Annotated[dict[str, str | int | float | bool], Field(max_length=100)] = Field(default_factory=dict)
+    kafka: Annotated[dict[str, str | int | float | bool], Field(max_length=100)] = Field(
+        default_factory=dict, repr=False
+    )
     group_protocol: Literal["classic", "consumer"] = "classic"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
@@ -73,6 +79,8 @@ class Settings(BaseSettings):
     worker_shutdown_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 30.0
     worker_source_check_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
     transform_modules: Annotated[str, Field(max_length=4_096)] = DEFAULT_TRANSFORM_MODULES
+    connections: Annotated[str, Field(max_length=4_096)] | None = None
+    secret_folders: Annotated[str, Field(max_length=4_096)] = DEFAULT_SECRET_FOLDERS
 
     @field_validator("transform_modules")
     @classmethod
@@ -86,6 +94,19 @@ class Settings(BaseSettings):
     def transform_module_names(self) -> tuple[str, ...]:
         """The modules from which workers load transforms; each allows itself and what is below it."""
         return _listed(self.transform_modules)
+
+    @field_validator("secret_folders")
+    @classmethod
+    def _folders(cls, text: str) -> str:
+        for name in _listed(text):
+            if not Path(name).is_absolute():
+                raise ValueError(f"{name!r} is no absolute path; name folders, with commas between them")
+        return text
+
+    @property
+    def secret_folder_paths(self) -> tuple[Path, ...]:
+        """The folders from which `${file:…}` in the file of connections may read."""
+        return tuple(Path(name) for name in _listed(self.secret_folders))
 
     @field_validator("namespace")
     @classmethod

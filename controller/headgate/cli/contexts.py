@@ -74,7 +74,7 @@ def config_path(environ: Mapping[str, str] | None = None, platform: str = sys.pl
 
 def read_contexts(path: Path | None = None) -> Contexts:
     """Read the file, which need not exist. Raises InvalidRequest, with the line, for a damaged one."""
-    from headgate.cli.documents import read_documents
+    from headgate.documents import read_documents
 
     path = config_path() if path is None else path
     try:

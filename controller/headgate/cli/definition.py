@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ValidationError
 
 from headgate.cli.connectors import settings_model
-from headgate.cli.documents import MAX_BYTES, Document, Path, Place, read_documents
 from headgate.cli.wording import safe
+from headgate.documents import MAX_BYTES, Document, Path, Place, read_documents
 from headgate_events.errors import InvalidRequest
 from headgate_events.findings import Finding, find
 from headgate_events.schema.config import DestinationConfig, SourceConfig, StreamConfig

@@ -16,7 +16,9 @@ REFUSED: Final = 2
 ENVIRONMENT: Final = 3
 INTERRUPTED: Final = 130
 
-_ENVIRONMENT_CODES: Final = frozenset({"log.unavailable", "log.not_authorized", "log.topic_missing"})
+_ENVIRONMENT_CODES: Final = frozenset(
+    {"log.unavailable", "log.not_authorized", "log.topic_missing", "connection.unusable"}
+)
 _RUNTIME_CODES: Final = frozenset({"command.outcome_timeout", "command.send_failed"})
 
 

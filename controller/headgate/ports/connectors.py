@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from headgate.ports.log import Clock, Log
 from headgate_events.errors import HeadgateError
 
 Delivery = Literal["exactly_once", "at_least_once"]
+CONNECTION_NAME_PATTERN: Final = r"^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$"
+ConnectionName = Annotated[str, StringConstraints(pattern=CONNECTION_NAME_PATTERN)]
+"""The name of a connection, as a stream's settings hold it."""
 Kind = TypeVar("Kind")
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -28,8 +31,10 @@ class Connections(Protocol):
     def find(self, name: str, kind: str, model: type[Settings]) -> Settings:
         """Return the settings of a connection of that kind, validated by `model`, its secrets resolved.
 
-        Raises ConnectionUnusable, one sentence without any secret, when there is none of that name and kind, when its
-        settings are not valid, or when a secret that it refers to cannot be read.
+        A field of the model that may hold a secret is a `SecretStr`. Everything is looked up anew at each call, so
+        call it whenever the connector is opened, and a rotated secret is taken on. Raises ConnectionUnusable, one
+        sentence without any secret, when there is none of that name and kind, when its settings are not valid, or when
+        a secret that it refers to cannot be read.
         """
         ...
 
@@ -39,9 +44,13 @@ class Connections(Protocol):
 
 
 class ConnectionUnusable(HeadgateError):
-    """A connection that is not defined on this worker, or not usable as it is. The administrator's to mend."""
+    """A connection that is not defined on this worker, or not usable as it is. The administrator's to mend.
+
+    Nobody has to decide anything about the stream, so it retries, and goes on by itself once the connection is mended.
+    """
 
     code: ClassVar[str] = "connection.unusable"
+    retriable = True
 
 
 class NoConnections:

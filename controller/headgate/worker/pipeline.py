@@ -7,12 +7,12 @@ cluster and at the destination is `inspect`, which validation does and a restart
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from headgate.ports.connectors import ConnectorContext, Kinds
+from headgate.ports.connectors import Connections, ConnectorContext, Kinds, NoConnections
 from headgate.ports.destination import Destination, DestinationKind
 from headgate.ports.log import Clock, Log
 from headgate.ports.source import SourceCatalogue, SourceKind, SourceReader
@@ -39,6 +39,7 @@ class Means:
     options: WorkerOptions
     sources: Kinds[SourceKind]
     destinations: Kinds[DestinationKind]
+    connections: Connections = field(default_factory=NoConnections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ def context_of(view: View, config: StreamConfig, means: Means) -> ConnectorConte
         delivery=config.delivery,
         commit_interval_ms=config.commit_interval_ms,
         session_timeout_ms=options.session_timeout_ms,
+        connections=means.connections,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headgate.cli.documents import MAX_BYTES, MAX_DOCUMENTS, UnreadableDocument, read_documents
+from headgate.documents import MAX_BYTES, MAX_DOCUMENTS, UnreadableDocument, read_documents
 
 
 def value(text: str) -> Any:

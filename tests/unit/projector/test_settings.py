@@ -26,6 +26,7 @@ def test_the_environment_is_read_and_what_is_given_stands_above_it(monkeypatch: 
         ("HEADGATE_PROJECTOR_NAME", "-", "HEADGATE_PROJECTOR_NAME is not valid"),
         ("HEADGATE_LOG_LEVEL", "loud", "HEADGATE_LOG_LEVEL is not valid"),
         ("HEADGATE_KAFKA", "{", "HEADGATE_KAFKA is not valid JSON"),
+        ("HEADGATE_SECRET_FOLDERS", "/a, b", "HEADGATE_SECRET_FOLDERS is not valid: 'b' is no absolute path"),
     ],
 )
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
@@ -39,3 +40,9 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().namespace = "other"  # type: ignore[misc]
+
+
+def test_what_the_administrator_tells_the_client_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADGATE_KAFKA", '{"sasl.password": "canary"}')
+    assert "canary" not in repr(load_settings())
+    assert "canary" not in str(load_settings())

@@ -47,7 +47,7 @@ class KafkaSettings:
     """
 
     bootstrap_servers: str
-    client: Mapping[str, ClientSetting] = field(default_factory=dict)
+    client: Mapping[str, ClientSetting] = field(default_factory=dict, repr=False)
     client_id: str = "headgate"
     group_protocol: Literal["classic", "consumer"] = "classic"
 
