@@ -8,7 +8,8 @@ from headgate.ports.destination import DestinationKind
 
 def installed_destinations() -> Kinds[DestinationKind]:
     """Return the destinations of this worker. Each is imported when a stream first names it."""
-    return Kinds("destination", "headgate.destinations", {"kafka": _kafka, "discard": _discard})
+    builtin = {"kafka": _kafka, "discard": _discard, "stdout": _stdout}
+    return Kinds("destination", "headgate.destinations", builtin)
 
 
 def _kafka() -> DestinationKind:
@@ -21,3 +22,9 @@ def _discard() -> DestinationKind:
     from headgate.destinations.discard import Discard
 
     return Discard()
+
+
+def _stdout() -> DestinationKind:
+    from headgate.destinations.stdout import Stdout
+
+    return Stdout()

@@ -6,12 +6,12 @@ transaction that did not end cleanly. At least once: an idempotent producer, flu
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from headgate.client_settings import ProducerSettings
 from headgate.ports.connectors import ConnectorContext, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, Token
 from headgate.ports.errors import LogError
@@ -32,8 +32,7 @@ class KafkaDestinationSettings(BaseModel):
     """Settings of `destination: {kind: kafka}`.
 
     `partition: key` lets the record's key decide (murmur2, as Java clients do), `source` keeps the source's partition
-    number. `headers: drop` leaves headers out. A partition that a transform names counts before both. `client` are
-    settings of the Kafka client that a stream may choose.
+    number. `headers: drop` leaves headers out. A partition that a transform names counts before both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -41,7 +40,6 @@ class KafkaDestinationSettings(BaseModel):
     topic: TopicName
     partition: Literal["key", "source"] = "key"
     headers: Literal["keep", "drop"] = "keep"
-    client: ProducerSettings = Field(default_factory=dict)
 
 
 def _forward(
@@ -73,7 +71,6 @@ class TransactionalDestination:
             alternate=context.commit_interval_ms < ALTERNATE_BELOW_MS,
             linger_ms=LINGER_MS,
             timeout_ms=TRANSACTION_TIMEOUT_MS + 2 * context.commit_interval_ms,
-            client=settings.client,
         )
         self._open: TransactionalProducer | None = None
         self.transactional_ids = self._session.transactional_ids
@@ -155,7 +152,7 @@ class FlushingDestination:
     def open(self) -> None:
         """Make a new producer: what the old one still held is given up, and read again."""
         self.close()
-        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True, client=self._settings.client)
+        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True)
 
     def forward(self, records: Sequence[Record]) -> None:
         """Queue records unchanged."""
@@ -178,10 +175,11 @@ class FlushingDestination:
         self._ready().flush(FLUSH_S)
 
     def close(self) -> None:
-        """Let go of the producer."""
-        if self._producer is not None:
-            self._producer.close()
-            self._producer = None
+        """Let go of the producer. What it could not deliver was not committed, so it is read again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(LogError):
+                producer.close()
 
     def _ready(self) -> LogProducer:
         assert self._producer is not None, "a destination is opened before it is written to"

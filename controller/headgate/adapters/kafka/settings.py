@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from headgate.ports.log import ClientSetting
+ClientSetting = str | int | float | bool
 
 RETRY_BACKOFF_MS: Final = 5
 """Back-to-back transactions wait for the last one's markers by retrying: 100 ms, the default, would be their price."""
