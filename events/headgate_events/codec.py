@@ -24,13 +24,14 @@ from headgate_events.schema.common import MAX_COMMAND_BYTES, MAX_REPORT_BYTES, M
 from headgate_events.schema.history import HISTORY_KINDS, AnyHistory
 from headgate_events.schema.reports import REPORT_KINDS, AnyReport
 from headgate_events.schema.state import Progress, StreamState
-from headgate_events.schema.workers import Heartbeat, Marker
+from headgate_events.schema.workers import Cordon, Heartbeat, Marker
 from headgate_events.upcast import PRESENT_VERSION, parse_type, type_of, upcast
 
 UNKNOWN_ACTOR: Final = "unknown"
 STATE_TYPE: Final = "headgate.state.v1"
 PROGRESS_TYPE: Final = "headgate.progress.v1"
 HEARTBEAT_TYPE: Final = "headgate.heartbeat.v1"
+CORDON_TYPE: Final = "headgate.cordon.v1"
 MARKER_TYPE: Final = "headgate.marker.v1"
 SOURCE_PROJECTOR: Final = "headgate/projector"
 _FROM_PROJECTOR: Final = ("ce_source", SOURCE_PROJECTOR.encode())
@@ -47,6 +48,7 @@ _ANNOTATIONS: Final[dict[str, Any]] = {
     "state": StreamState,
     "progress": Progress,
     "heartbeat": Heartbeat,
+    "cordon": Cordon,
     "marker": Marker,
 }
 

@@ -12,14 +12,14 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
-from headgate_events.codec import HEARTBEAT_TYPE, MARKER_TYPE, PROGRESS_TYPE, STATE_TYPE
-from headgate_events.names import PROGRESS_KEY_PREFIX, STREAM_NAME_PATTERN
+from headgate_events.codec import CORDON_TYPE, HEARTBEAT_TYPE, MARKER_TYPE, PROGRESS_TYPE, STATE_TYPE
+from headgate_events.names import CORDON_KEY_PREFIX, PROGRESS_KEY_PREFIX, STREAM_NAME_PATTERN
 from headgate_events.schema.commands import AnyCommand
 from headgate_events.schema.definition import StreamDefinition
 from headgate_events.schema.history import AnyHistory
 from headgate_events.schema.reports import AnyReport
 from headgate_events.schema.state import Progress, StreamState
-from headgate_events.schema.workers import Heartbeat, Marker
+from headgate_events.schema.workers import Cordon, Heartbeat, Marker
 from headgate_events.topics import DEFAULT_PARTITIONS, Topics, TopicSpec
 from headgate_events.upcast import PRESENT_VERSION, type_of
 
@@ -32,6 +32,7 @@ _RECORDS: Final[dict[str, tuple[str, Any]]] = {
     "progress": ("Progress: how far the inputs of a partition are folded", Progress),
     "marker": ("Marker: the latest status or watermark of a channel", Marker),
     "heartbeat": ("Heartbeat: a worker is alive", Heartbeat),
+    "cordon": ("Cordon: a worker is to run nothing", Cordon),
     "stream": ("Stream definition: what a definition file holds", StreamDefinition),
 }
 _TAGGED: Final = {"commands": "command", "reports": "report", "history": "history"}
@@ -158,7 +159,9 @@ def _messages(spec: TopicSpec, topics: Topics) -> dict[str, Any]:
         progress["bindings"] = {"kafka": {"key": {"type": "string", "pattern": f"^{PROGRESS_KEY_PREFIX}[0-9]+$"}}}
         return {"state": _message(STATE_TYPE, "state.schema.json"), "progress": progress}
     if spec.name == topics.heartbeats:
-        return {"heartbeat": _message(HEARTBEAT_TYPE, "heartbeat.schema.json")}
+        cordon = _message(CORDON_TYPE, "cordon.schema.json")
+        cordon["bindings"] = {"kafka": {"key": {"type": "string", "pattern": f"^{CORDON_KEY_PREFIX}"}}}
+        return {"heartbeat": _message(HEARTBEAT_TYPE, "heartbeat.schema.json"), "cordon": cordon}
     return {"marker": _message(MARKER_TYPE, "marker.schema.json")}
 
 

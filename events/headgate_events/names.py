@@ -17,6 +17,7 @@ NAMESPACE_PATTERN: Final = r"^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,62}[a-zA-Z0-9])?$"
 WORKER_NAME_PATTERN: Final = r"^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,126}[a-zA-Z0-9])?$"
 DEFAULT_NAMESPACE: Final = "headgate"
 PROGRESS_KEY_PREFIX: Final = "_progress."
+CORDON_KEY_PREFIX: Final = "cordon/"
 
 # `$` would also match before a trailing line feed, which fullmatch does not.
 _STREAM = re.compile(STREAM_NAME_PATTERN)
@@ -67,3 +68,13 @@ def group_id(namespace: str, stream: str, incarnation: int) -> str:
 def progress_key(partition: int) -> str:
     """Name the state topic's progress record of one partition; no stream can have this key."""
     return f"{PROGRESS_KEY_PREFIX}{partition}"
+
+
+def cordon_key(worker: str) -> str:
+    """Name the heartbeats topic's record that keeps tasks away from a worker; no worker can have this key."""
+    return f"{CORDON_KEY_PREFIX}{worker}"
+
+
+def cordoned_worker(key: str) -> str | None:
+    """Return the worker that a key on the heartbeats topic keeps tasks away from; None when it is no such key."""
+    return key[len(CORDON_KEY_PREFIX) :] if key.startswith(CORDON_KEY_PREFIX) else None

@@ -16,7 +16,7 @@ Payload = dict[str, Any]
 Upcaster = Callable[[Payload], Payload]
 
 _TYPE: Final = re.compile(r"headgate\.(command|report|history)\.([a-z][a-z-]{0,62})\.v([1-9][0-9]{0,3})")
-_SINGLE: Final = re.compile(r"headgate\.(state|progress|marker|heartbeat)\.v([1-9][0-9]{0,3})")
+_SINGLE: Final = re.compile(r"headgate\.(state|progress|marker|heartbeat|cordon)\.v([1-9][0-9]{0,3})")
 
 UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {}
 """(`command.pause`, 1) → the function from version 1 to version 2."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headgate_events.codec import (
+    CORDON_TYPE,
     HEARTBEAT_TYPE,
     MARKER_TYPE,
     PROGRESS_TYPE,
@@ -105,6 +106,7 @@ PENDING = {
     "not_before_ms": AT + 60_000,
     "when_idle": False,
     "deadline_ms": None,
+    "dry_run": True,
 }
 
 COMMON_COMMAND = {
@@ -142,6 +144,8 @@ REPORTS: dict[str, dict[str, Any]] = {
         "passed": False,
         "positions": POSITIONS,
         "gap": 120,
+        "reread": 30,
+        "skipped": 4,
         "code": "positions.gone",
         "message": "120 records are gone.",
     },
@@ -188,7 +192,7 @@ TRANSITIONS: dict[str, dict[str, Any]] = {
     "task-started": {"worker": "worker-1", "revision": 2},
     "task-stopped": {"worker": "worker-1", "silent": True},
     "condition-raised": {"condition": "unassigned", "message": "No worker is alive.", "deadline_ms": AT + 30_000},
-    "condition-cleared": {"condition": "unclean"},
+    "condition-cleared": {"condition": "unclean", "deadline_ms": AT + 300_000},
     "scheduled": {"pending": PENDING},
     "checking": {"pending": {**PENDING, "not_before_ms": None, "deadline_ms": AT + 30_000}},
     "stream-deleted": {"forget_ms": AT + 86_400_000, "drained": True},
@@ -257,6 +261,7 @@ STATE: dict[str, Any] = {
     "errors": {"worker-1-error-1": {**ERROR, "epoch": 4}},
     "failed_from": "DRAINING",
     "carries_on": True,
+    "changes_ms": [AT - 60_000, AT],
     "checks": CHECKS,
     "scheduled": {"7b1e4f4e-0002": PENDING},
     "checking": {**PENDING, "command_id": "7b1e4f4e-0003", "deadline_ms": AT + 30_000},
@@ -284,6 +289,7 @@ HEARTBEAT = {
     "interval_ms": 3_000,
     "version": "0.1.0",
     "stopping": False,
+    "cordoned": True,
     "tasks": [
         {
             "stream": STREAM,
@@ -299,8 +305,19 @@ HEARTBEAT = {
             "transactional_ids": ["headgate.departures.40.worker-1.a", "headgate.departures.40.worker-1.b"],
             "error": "No broker answers.",
             "next_retry_ms": AT + 10_000,
+            "last_progress_ms": AT - 1_000,
+            "at_end": True,
+            "waits_for": "the destination's answer",
         }
     ],
+}
+CORDON = {
+    "kind": "cordon",
+    "worker": "worker-1",
+    "at_ms": AT,
+    "actor": "mara",
+    "reason": "new disks",
+    "said_by": "worker-1-4711",
 }
 MARKER = {
     "kind": "marker",
@@ -376,6 +393,7 @@ def samples() -> list[Sample]:
         _single("state", key, STATE_TYPE, STATE),
         _single("progress", b"_progress.3", PROGRESS_TYPE, PROGRESS),
         _single("heartbeat", b"worker-1", HEARTBEAT_TYPE, HEARTBEAT),
+        _single("cordon", b"cordon/worker-1", CORDON_TYPE, CORDON),
         _single("marker", b"departures/flights/1", MARKER_TYPE, MARKER),
     ]
     return found

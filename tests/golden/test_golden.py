@@ -36,7 +36,7 @@ def test_every_kind_of_record_has_a_golden_file() -> None:
         *(f"command.{kind}" for kind in COMMAND_KINDS),
         *(f"report.{kind}" for kind in REPORT_KINDS),
         *(f"history.{kind}" for kind in HISTORY_KINDS),
-        *(f"{family}.{family}" for family in ("state", "progress", "heartbeat", "marker")),
+        *(f"{family}.{family}" for family in ("state", "progress", "heartbeat", "cordon", "marker")),
     }
     expected = {f"{kind}.v{version}" for kind in kinds for version in range(1, PRESENT_VERSION + 1)}
     assert {path.stem for path in FILES} == expected

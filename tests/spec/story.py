@@ -143,6 +143,16 @@ PATHS: dict[str, list[Any]] = {
 }
 
 
+def flap(story: Story) -> None:
+    """Have the stream flap where it stands: it changed too often before it came here."""
+    state = story.state
+    assert state is not None
+    limit = state["config"]["flapping"]
+    times = [story.now_ms] * (limit["changes"] + 1)
+    held = {"since_ms": story.now_ms, "message": "", "deadline_ms": story.now_ms + round(limit["minutes"] * 60_000)}
+    story.state = {**state, "changes_ms": times, "conditions": {**state["conditions"], "flapping": held}}
+
+
 def carrying_on(**changes: Any) -> Story:
     """Tell of a stream of which one partition failed for good, while its task moves the others."""
     story = Story()

@@ -106,6 +106,9 @@ def test_a_dry_run_answers_as_the_command_would_and_changes_nothing(kind: str, s
     rehearsed = story.command(kind, dry_run=True, **payload)
     real = twin.command(kind, **payload)
 
+    if transitions(rehearsed) == ["checking"]:
+        assert transitions(real) == ["checking"]
+        return  # a worker is asked first; tests of its own tell how it goes on
     (answer,) = outcomes(rehearsed)
     assert transitions(rehearsed) == [] and answer["dry_run"] is True
     expected = outcomes(real)[-1]["outcome"] if outcomes(real) else "accepted"

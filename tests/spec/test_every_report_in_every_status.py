@@ -9,7 +9,7 @@ import pytest
 from headgate.core.decider import Folded
 from headgate.core.lifecycle import REPORTS, STATUSES
 from headgate_events.schema.reports import REPORT_KINDS
-from tests.spec.story import SOURCE, Story, carrying_on, drained, error, outcomes, receipt, transitions, validated
+from tests.spec.story import SOURCE, Story, carrying_on, drained, error, flap, outcomes, receipt, transitions, validated
 
 COLUMNS = ("NOT_STARTED", "STARTING", "RUNNING", "DRAINING", "PAUSED", "FAILED", "FAILED_PERMANENTLY")
 # - no effect, = a transition and the status stays, (=) the same, only while the stream carries on
@@ -34,6 +34,7 @@ deadline-passed: drain       -           -           -                  =       
 deadline-passed: check       -           -           -                  -                  = -                  =
 deadline-passed: not_before  DELETED     DELETED     DELETED            DELETED            DELETED DELETED      DELETED
 deadline-passed: unassigned  -           -           FAILED             -                  - -                  -
+deadline-passed: flapping    =           =           =                  =                  = =                  =
 deadline-passed: forget      -           -           -                  -                  - -                  -
 idle-reached                 -           -           DELETED            -                  - DELETED            -
 positions-checked            -           -           -                  -                  RUNNING -            RUNNING
@@ -85,6 +86,9 @@ def _deadline(kind: str) -> Callable[[Story], Folded]:
         if kind == "unassigned":
             story.report("condition-raised", condition="unassigned", worker=None)
             due_ms = story.state["conditions"].get("unassigned", {"deadline_ms": 1})["deadline_ms"]
+        if kind == "flapping":
+            flap(story)
+            due_ms = story.state["conditions"]["flapping"]["deadline_ms"]
         return story.report("deadline-passed", worker=None, deadline=kind, due_ms=due_ms, command_id=command_id)
 
     return passed
@@ -122,6 +126,7 @@ WHEN: dict[str, Callable[[Story], Folded]] = {
     "deadline-passed: check": _deadline("check"),
     "deadline-passed: not_before": _deadline("not_before"),
     "deadline-passed: unassigned": _deadline("unassigned"),
+    "deadline-passed: flapping": _deadline("flapping"),
     "deadline-passed: forget": _deadline("forget"),
     "idle-reached": _idle_reached,
 }

@@ -85,6 +85,7 @@ def pending_of(turn: Turn, kind: str, payload: Payload, asked: Asked, **when: An
         "not_before_ms": None,
         "when_idle": False,
         "deadline_ms": None,
+        "dry_run": False,
         **when,
     }
 
@@ -162,7 +163,8 @@ def _cancel(turn: Turn) -> None:
 def _check(turn: Turn, kind: str, payload: Payload, asked: Asked, policy: Policy) -> None:
     """Have a worker find the positions first; the command waits for its answer."""
     state, whose = turn.present, None if asked is turn.by_input else asked
-    if state["checking"] is not None:
+    dry_run = bool(payload.get("dry_run"))
+    if state["checking"] is not None and (dry_run or not state["checking"].get("dry_run")):
         return turn.answer(
             "refused",
             code="command.check_pending",
@@ -178,7 +180,16 @@ def _check(turn: Turn, kind: str, payload: Payload, asked: Asked, policy: Policy
             hint="Wait until a live worker has fenced them; this takes seconds.",
             asked=whose,
         )
-    pending = pending_of(turn, kind, payload, asked, deadline_ms=turn.item.at_ms + policy.check_timeout_ms)
+    if state["checking"] is not None:
+        turn.answer(
+            "refused",
+            code="command.superseded",
+            message=f"A {kind} that is no dry run came before this one was checked.",
+            hint="Ask again.",
+            asked=Asked.by_pending(state["checking"]),
+        )
+    deadline_ms = turn.item.at_ms + policy.check_timeout_ms
+    pending = pending_of(turn, kind, payload, asked, deadline_ms=deadline_ms, dry_run=dry_run)
     return turn.emit("checking", asked=asked, pending=pending)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-DeadlineKind = Literal["validation", "drain", "check", "not_before", "unassigned", "forget"]
+DeadlineKind = Literal["validation", "drain", "check", "not_before", "unassigned", "flapping", "forget"]
 
 
 class Deadline(NamedTuple):
@@ -35,6 +35,8 @@ def deadlines(state: Mapping[str, Any]) -> tuple[Deadline, ...]:
     unassigned = state["conditions"].get("unassigned")
     if unassigned is not None and status == "RUNNING":
         found.append(Deadline(unassigned["deadline_ms"], "unassigned"))
+    if (flapping := state["conditions"].get("flapping")) is not None:
+        found.append(Deadline(flapping["deadline_ms"], "flapping"))
     return tuple(sorted(found))
 
 

@@ -66,17 +66,21 @@ def decide(state: State | None, item: Input, policy: Policy = DEFAULT_POLICY) ->
 
 
 def _rehearsed(state: State | None, item: Input, policy: Policy) -> Turn:
-    """Answer a dry run with the outcome that the command would have, changing nothing but the positions folded."""
+    """Answer a dry run with the outcome that the command would have, changing nothing but the positions folded.
+
+    Where a worker has to look at the positions first, the dry run waits for it like the command itself, visibly.
+    """
     rehearsal = Turn(state, item._replace(payload={**item.payload, "dry_run": False}))
     commands.decide_command(rehearsal, policy)
     turn = Turn(state, item)
     last = rehearsal.records[-1]
+    if last.kind == "checking":
+        commands.decide_command(turn, policy)
+        return turn
     if last.kind == "outcome":
         would = {key: last.payload[key] for key in ("outcome", "code", "message", "hint")}
-    elif last.kind == "scheduled":
-        would = {"outcome": "accepted", "message": "It would be scheduled and decided when due."}
     else:
-        would = {"outcome": "accepted", "message": "It would be accepted if a worker finds its positions in the log."}
+        would = {"outcome": "accepted", "message": "It would be scheduled and decided when due."}
     if would["outcome"] == "accepted" and not would.get("message"):
         would["message"] = _would(rehearsal.records)
     turn.answer(**would, dry_run=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from headgate.core.deadlines import next_due_ms
+from headgate.core.flapping import BY_ITSELF, with_change
 from headgate.core.lifecycle import CONDITIONS, ONLY_CARRYING
 from headgate_events.chain import digest
 from headgate_events.records import HistoryRecord
@@ -71,15 +72,17 @@ def _answered(state: State, outcome: Payload) -> State:
     if (decided_by := outcome["decided_by"]) is not None:
         changed["inputs"] = _advanced(changed["inputs"], decided_by)
     command_id = outcome["input_id"]
-    if not outcome["input_type"].startswith("headgate.command.") or outcome["dry_run"] or outcome["repeated"]:
+    if not outcome["input_type"].startswith("headgate.command.") or outcome["repeated"]:
+        return changed
+    if state["checking"] is not None and state["checking"]["command_id"] == command_id:
+        changed["checking"] = None
+        changed["conditions"] = _without(changed["conditions"], "checking")
+    if outcome["dry_run"]:
         return changed
     remembered = {key: outcome[key] for key in ("outcome", "code", "message", "hint", "version") if outcome[key]}
     changed["commands"] = [*state["commands"], {"id": command_id, **remembered}][-COMMAND_WINDOW:]
     if command_id in state["scheduled"]:
         changed["scheduled"] = {key: value for key, value in state["scheduled"].items() if key != command_id}
-    if state["checking"] is not None and state["checking"]["command_id"] == command_id:
-        changed["checking"] = None
-        changed["conditions"] = _without(changed["conditions"], "checking")
     return changed
 
 
@@ -109,6 +112,7 @@ def _created(before: State | None, payload: Payload) -> State:
         "errors": {},
         "failed_from": None,
         "carries_on": False,
+        "changes_ms": [],
         "checks": [],
         "scheduled": {},
         "checking": None,
@@ -125,8 +129,10 @@ def _moved(state: State, payload: Payload) -> State:
     to_status = payload["to_status"]
     if to_status == state["status"]:
         return dict(state)
+    by_itself = payload["kind"] in BY_ITSELF
     return {
         **state,
+        "changes_ms": with_change(state, payload["at_ms"]) if by_itself else state.get("changes_ms", []),
         "status": to_status,
         "since_ms": payload["at_ms"],
         "deadline_ms": None,
@@ -324,7 +330,9 @@ def _task_stopped(state: State, payload: Payload) -> State:
 
 def _condition_raised(state: State, payload: Payload) -> State:
     name, drain = payload["condition"], state["drain"]
-    held = _with(state["conditions"], name, payload["at_ms"], payload["message"], payload["deadline_ms"])
+    before = state["conditions"].get(name)
+    since_ms = payload["at_ms"] if before is None else before["since_ms"]
+    held = _with(state["conditions"], name, since_ms, payload["message"], payload["deadline_ms"])
     changes: State = {"conditions": held}
     if name == "stalled" and drain is not None and drain["finished_ms"] is None:
         changes["drain"] = {**drain, "deadline_ms": None}
@@ -332,7 +340,10 @@ def _condition_raised(state: State, payload: Payload) -> State:
 
 
 def _condition_cleared(state: State, payload: Payload) -> State:
-    return {"conditions": _without(state["conditions"], payload["condition"])}
+    changes: State = {"conditions": _without(state["conditions"], payload["condition"])}
+    if payload.get("deadline_ms") is not None and state["drain"] is not None:
+        changes["drain"] = {**state["drain"], "deadline_ms": payload["deadline_ms"]}
+    return changes
 
 
 def _scheduled(state: State, payload: Payload) -> State:
@@ -343,7 +354,8 @@ def _scheduled(state: State, payload: Payload) -> State:
 def _checking(state: State, payload: Payload) -> State:
     pending = payload["pending"]
     command_id = pending["command_id"]
-    message = f"{pending['command']} waits for a check of the positions."
+    what = f"A dry run of {pending['command']}" if pending.get("dry_run") else pending["command"]
+    message = f"{what} waits for a check of the positions."
     return {
         "checking": pending,
         "scheduled": _without(state["scheduled"], command_id),

@@ -248,6 +248,7 @@ REPORTS: Final[Mapping[str, Mapping[str, ReportCell]]] = {
     "deadline-passed: check": _kept("outcome", "No command waits for a check.", PAUSED, FAILED_PERMANENTLY),
     "deadline-passed: not_before": _kept("outcome", "", *_ANY),
     "deadline-passed: unassigned": _reports("stream-failed", "It is not running.", RUNNING=FAILED),
+    "deadline-passed: flapping": _kept("condition-cleared", "", *_ANY),
     "deadline-passed: forget": dict.fromkeys(STATUSES, Nothing("The stream is not deleted.")),
     "idle-reached": _kept("outcome", "", *_ANY),
 }

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from headgate.core.commands import carry_out, delete, drain_timeout_ms
 from headgate.core.conditions import can_hold
+from headgate.core.flapping import ends_at_ms, words
 from headgate.core.lifecycle import (
     DELETED,
     DRAINING,
@@ -52,8 +53,35 @@ def decide_report(turn: Turn, policy: Policy) -> None:
             cell = Nothing(STOPPED)
         unchanged = cell.why if isinstance(cell, Nothing) else _JUDGES[row](turn, cell, payload, policy)
     if unchanged is None:
+        _note_flapping(turn)
         return turn.accept()
     return turn.answer("without_effect", message=unchanged)
+
+
+def _note_flapping(turn: Turn) -> None:
+    """Say that the stream flaps, when what was just decided is one change of status by itself too many."""
+    state = turn.state
+    if state is None or state["status"] == DELETED or "flapping" in state["conditions"]:
+        return
+    ends_ms = ends_at_ms(state, turn.item.at_ms)
+    if ends_ms is not None:
+        turn.emit(
+            "condition-raised", asked=turn.by_input, condition="flapping", message=words(state), deadline_ms=ends_ms
+        )
+
+
+def _flapping_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    held = turn.present["conditions"].get("flapping")
+    if held is None or held["deadline_ms"] != payload["due_ms"]:
+        return _MOVED
+    # Judged at the deadline's own time: when it is heard of may be later, and must not matter.
+    ends_ms = ends_at_ms(turn.present, payload["due_ms"])
+    if ends_ms is None:
+        turn.emit(cell.transition, asked=turn.by_input, condition="flapping")
+    else:
+        message = words(turn.present)
+        turn.emit("condition-raised", asked=turn.by_input, condition="flapping", message=message, deadline_ms=ends_ms)
+    return None
 
 
 def _after_deletion(turn: Turn, row: str, payload: Payload) -> str | None:
@@ -115,6 +143,10 @@ def _partition_drained(turn: Turn, cell: Leads, payload: Payload, policy: Policy
         return "The partition has its receipt already."
     turn.emit(cell.transition, asked=turn.by_input, receipt=receipt)
     _complete_drain(turn, policy)
+    if turn.present["status"] == DRAINING and "stalled" in turn.present["conditions"]:
+        # It moves again, and has as long as it had at first.
+        deadline_ms = turn.item.at_ms + drain_timeout_ms(turn)
+        turn.emit("condition-cleared", asked=turn.by_input, condition="stalled", deadline_ms=deadline_ms)
     return None
 
 
@@ -195,7 +227,7 @@ def _error_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> 
 def _stops_all(state: Payload, error: Payload) -> bool:
     """Say whether an error that waiting cannot mend stops every partition: the tasks are fenced by a new epoch then."""
     alone = error["topic"] is not None and error["partition"] is not None
-    return not alone or state["config"]["isolate"] != "partition" or state["status"] == DRAINING
+    return not alone or state["config"].get("isolate", "partition") != "partition" or state["status"] == DRAINING
 
 
 def _error_cleared(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
@@ -227,12 +259,16 @@ def _positions_checked(turn: Turn, cell: Leads, payload: Payload, policy: Policy
             "refused",
             code=payload.get("code") or "position.lost",
             message=payload.get("message") or "The positions are not in the log any more.",
-            hint=f"Say where to go on: {pending['command']} at earliest, at a time, at offsets, or skip records.",
+            hint=_how_on(turn, pending["command"], payload),
             gap=payload.get("gap", 0),
             asked=asked,
         )
         return None
     positions = payload.get("positions", {})
+    if pending.get("dry_run"):
+        where = where_words(positions) or "the committed positions"
+        turn.answer("accepted", message=f"It would go on at {where}: {_counts(payload, would=True)}.", asked=asked)
+        return None
     if pending["command"] == "resume":
         turn.emit(cell.transition, cell.status, asked=asked, new_epoch=True, positions=positions)
     else:
@@ -246,8 +282,32 @@ def _positions_checked(turn: Turn, cell: Leads, payload: Payload, policy: Policy
             policy=pending["payload"].get("positions", {"policy": "committed"}),
             deadline_ms=turn.item.at_ms + drain_timeout_ms(turn) if draining else None,
         )
-    turn.accept(asked)
+    moves = payload.get("reread", 0) or payload.get("skipped", 0)
+    version = turn.present["version"]
+    turn.answer("accepted", version=version, message=_counts(payload, would=False) + "." if moves else "", asked=asked)
     return None
+
+
+def _how_on(turn: Turn, command: str, payload: Payload) -> str:
+    """Say which command accepts what is missing, word for word."""
+    code = payload.get("code") or "position.lost"
+    if code == "position.lost":
+        return (
+            f"`headgate {command} {turn.item.stream} --at earliest` goes on at the oldest record left; --at with"
+            " a time, --offsets and --skip choose another place, and --dry-run counts what each would skip."
+        )
+    return f"See `headgate {command} --help` for how a place to go on is written."
+
+
+def _counts(payload: Payload, *, would: bool) -> str:
+    """Say how many records are read again and how many never."""
+
+    def verb(count: int) -> str:
+        return "would be" if would else "is" if count == 1 else "are"
+
+    reread, skipped = payload.get("reread", 0), payload.get("skipped", 0)
+    noun = "record" if reread == 1 else "records"
+    return f"{reread:,} {noun} {verb(reread)} read again, {skipped:,} {verb(skipped)} skipped"
 
 
 def _fenced(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
@@ -261,10 +321,10 @@ def _condition_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy)
     state, condition = turn.present, payload["condition"]
     if condition not in REPORTED_CONDITIONS or not can_hold(condition, state):
         return f"{condition} is not reported of a stream that is {state['status']}."
-    if condition in state["conditions"]:
+    message, held = payload.get("message", ""), state["conditions"].get(condition)
+    if held is not None and (condition != "position_at_risk" or held["message"] == message):
         return "The condition holds already."
     deadline_ms = turn.item.at_ms + policy.unassigned_grace_ms if condition == "unassigned" else None
-    message = payload.get("message", "")
     turn.emit(cell.transition, asked=turn.by_input, condition=condition, message=message, deadline_ms=deadline_ms)
     return None
 
@@ -361,6 +421,20 @@ def _unassigned_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Polic
     return None
 
 
+PLACES_SHOWN: Final = 3
+
+
+def where_words(positions: Mapping[str, Mapping[str, int]]) -> str:
+    """Write positions as a sentence has room for them."""
+    places = [
+        f"{topic}[{number}]: {position:,}"
+        for topic, numbers in sorted(positions.items())
+        for number, position in sorted(numbers.items(), key=lambda each: int(each[0]))
+    ]
+    more = len(places) - PLACES_SHOWN
+    return ", ".join(places[:PLACES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
 _JUDGES: Final[Mapping[str, Callable[[Turn, Leads, Payload, Policy], str | None]]] = {
     "validation-passed": _validated,
     "validation-failed": _validated,
@@ -382,6 +456,7 @@ _JUDGES: Final[Mapping[str, Callable[[Turn, Leads, Payload, Policy], str | None]
     "deadline-passed: check": _check_overdue,
     "deadline-passed: not_before": _time_has_come,
     "deadline-passed: unassigned": _unassigned_overdue,
+    "deadline-passed: flapping": _flapping_overdue,
     "idle-reached": _fact_has_come,
 }
 """For each row: the transitions that the report leads to, or why it has no effect."""

@@ -28,6 +28,7 @@ class Asked:
     topic: str
     partition: int
     offset: int
+    dry_run: bool = False
 
     @classmethod
     def by_input(cls, item: Input) -> Asked:
@@ -50,6 +51,7 @@ class Asked:
             pending["topic"],
             pending["partition"],
             pending["offset"],
+            bool(pending.get("dry_run")),
         )
 
     def position(self) -> dict[str, Any]:
@@ -123,7 +125,7 @@ class Turn:
             "hint": hint,
             "version": version,
             "status": None if state is None or state["status"] == DELETED else state["status"],
-            "dry_run": dry_run,
+            "dry_run": dry_run or whose.dry_run,
             "repeated": repeated,
             "at_ms": self.item.at_ms,
             "actor": whose.actor,

@@ -194,6 +194,8 @@ def check(view: View, means: Means, left_open: Ids) -> Report:
             "passed": found.passed,
             "positions": found.positions,
             "gap": found.gap,
+            "reread": found.reread,
+            "skipped": found.skipped,
             "code": found.code,
             "message": found.message,
         }

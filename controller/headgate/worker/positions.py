@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headgate.ports.log import TopicPartition
+from headgate.ports.log import Range, TopicPartition
 from headgate.ports.source import SourceCatalogue
 from headgate.worker.pipeline import Pipeline
 from headgate.worker.view import View
@@ -21,11 +21,18 @@ Nested = dict[str, dict[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The answer to a check: positions for every partition, or what is wrong with them (`gap` in records)."""
+    """The answer to a check: positions where the run is told where to begin, or what is wrong with them.
+
+    `gap` counts the records that are gone. Against where the stream stands, `reread` counts those that the positions
+    have it read again, and `skipped` those that it will never read. All three count positions of the log, where the
+    marks of transactions take up some and compaction has taken some out.
+    """
 
     passed: bool
     positions: Nested = field(default_factory=dict)
     gap: int = 0
+    reread: int = 0
+    skipped: int = 0
     code: str | None = None
     message: str = ""
 
@@ -76,27 +83,78 @@ def check_positions(pipeline: Pipeline, view: View) -> Checked:
     assert view.checking is not None
     catalogue = pipeline.make_catalogue()
     try:
-        partitions = partitions_of(catalogue)
         policy: Mapping[str, Any] = view.checking["payload"].get("positions") or {"policy": "committed"}
-        return _resolve(catalogue, partitions, policy, view)
+        return _check(Stand.of(catalogue, view), policy, view, kept_there=_kept_by_destination(pipeline))
     finally:
         catalogue.close()
 
 
-def _resolve(
-    catalogue: SourceCatalogue, partitions: Sequence[TopicPartition], policy: Mapping[str, Any], view: View
-) -> Checked:
-    name = policy["policy"]
-    ranges = {each: catalogue.range(each) for each in partitions}
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Where a stream stands, and what its source holds, partition by partition."""
+
+    catalogue: SourceCatalogue
+    ranges: Mapping[TopicPartition, Range]
+    positions: Positions
+    """The group's commits; where those have expired, the receipts, then the state's, then the source's beginning."""
+
+    @classmethod
+    def of(cls, catalogue: SourceCatalogue, view: View) -> Stand:
+        """Ask the source and its group."""
+        partitions = partitions_of(catalogue)
+        ranges = {each: catalogue.range(each) for each in partitions}
+        committed = catalogue.committed(partitions)
+        positions: Positions = {}
+        for each in partitions:
+            number = str(each.partition)
+            receipt = view.receipts.get(each.topic, {}).get(number)
+            stated = view.positions.get(each.topic, {}).get(number)
+            if each in committed:
+                positions[each] = committed[each].position
+            elif receipt is not None:
+                positions[each] = receipt["end"]
+            else:
+                positions[each] = ranges[each].start if stated is None else stated
+        return cls(catalogue, ranges, positions)
+
+
+def _check(stand: Stand, policy: Mapping[str, Any], view: View, *, kept_there: bool) -> Checked:
+    """Return where each partition is to begin, all of them or those that the policy moves.
+
+    Partitions that go on where they stand are named too, because the group's commits expire. Not named are those that
+    move while this is asked (of a stream that carries on), and those whose positions the destination keeps, since the
+    group's may be behind: either would be wound back.
+    """
+    moved = _moved(stand, policy, view)
+    if isinstance(moved, Checked):
+        return moved
+    wanted = moved if view.carries_on else {**stand.positions, **moved}
+    if (wrong := _not_there(stand, wanted)) is not None:
+        return wrong
+    told = {
+        each: position
+        for each, position in wanted.items()
+        if not kept_there or (each in moved and (each not in view.failed or position != stand.positions[each]))
+    }
+    steps = [position - stand.positions[each] for each, position in wanted.items()]
+    return Checked(
+        True,
+        nested(told),
+        reread=sum(-step for step in steps if step < 0),
+        skipped=sum(step for step in steps if step > 0),
+    )
+
+
+def _moved(stand: Stand, policy: Mapping[str, Any], view: View) -> Positions | Checked:
+    """Return the positions that the policy names, or why it cannot be followed; failed partitions are always named."""
+    ranges, name = stand.ranges, policy["policy"]
     if name == "earliest":
-        return Checked(True, nested({each: held.start for each, held in ranges.items()}))
+        return {each: held.start for each, held in ranges.items()}
     if name == "latest":
-        return Checked(True, nested({each: held.end for each, held in ranges.items()}))
+        return {each: held.end for each, held in ranges.items()}
     if name == "timestamp":
-        return Checked(True, nested(catalogue.at_time(partitions, policy["timestamp_ms"])))
-    wanted = _standing(catalogue, partitions, view)
-    wanted |= {each: held.start for each, held in ranges.items() if each not in wanted}
-    moved = set(view.failed)
+        return dict(stand.catalogue.at_time(list(ranges), policy["timestamp_ms"]))
+    moved = {each: position for each, position in stand.positions.items() if each in view.failed}
     if name == "offsets":
         given = {
             TopicPartition(topic, int(number)): position
@@ -105,17 +163,18 @@ def _resolve(
         }
         if unknown := sorted(set(given) - set(ranges)):
             return _unknown_partition(unknown[0])
-        wanted |= given
-        moved |= given.keys()
+        moved |= given
     elif name == "skip":
         skipped = TopicPartition(policy["topic"], int(policy["partition"]))
         if skipped not in ranges:
             return _unknown_partition(skipped)
-        wanted[skipped] = min(wanted[skipped] + policy["records"], ranges[skipped].end)
-        moved.add(skipped)
-    if view.carries_on:
-        # The others move on while this is asked: they go on from their own commits, and are not wound back to these.
-        wanted = {each: position for each, position in wanted.items() if each in moved}
+        moved[skipped] = min(stand.positions[skipped] + policy["records"], ranges[skipped].end)
+    return moved
+
+
+def _not_there(stand: Stand, wanted: Mapping[TopicPartition, int]) -> Checked | None:
+    """Return what the source no longer holds, or never held, of the positions; None when it holds them all."""
+    ranges = stand.ranges
     missing = {
         each: ranges[each].start - position for each, position in wanted.items() if position < ranges[each].start
     }
@@ -125,31 +184,22 @@ def _resolve(
         message = f"The source no longer holds {gap:,} record(s) from the positions on: {where}."
         return Checked(False, gap=gap, code="position.lost", message=message)
     beyond = [each for each, position in wanted.items() if position > ranges[each].end]
-    if beyond:
-        first = min(beyond)
-        message = (
-            f"{first.topic}[{first.partition}] ends at {ranges[first].end:,}, before the position {wanted[first]:,}:"
-            " the topic was cut short or made anew."
-        )
-        return Checked(False, code="position.lost", message=message)
-    return Checked(True, nested(wanted))
+    if not beyond:
+        return None
+    first = min(beyond)
+    message = (
+        f"{first.topic}[{first.partition}] ends at {ranges[first].end:,}, before the position {wanted[first]:,}:"
+        " the topic was cut short or made anew."
+    )
+    return Checked(False, code="position.lost", message=message)
 
 
-def _standing(catalogue: SourceCatalogue, partitions: Sequence[TopicPartition], view: View) -> Positions:
-    """Return where the stream stands: the group's commits; where those have expired, the receipts, then the state's."""
-    standing: Positions = {}
-    committed = catalogue.committed(partitions)
-    for each in partitions:
-        number = str(each.partition)
-        receipt = view.receipts.get(each.topic, {}).get(number)
-        stated = view.positions.get(each.topic, {}).get(number)
-        if each in committed:
-            standing[each] = committed[each].position
-        elif receipt is not None:
-            standing[each] = receipt["end"]
-        elif stated is not None:
-            standing[each] = stated
-    return standing
+def _kept_by_destination(pipeline: Pipeline) -> bool:
+    destination = pipeline.make_destination()
+    try:
+        return destination.positions_in == "destination"
+    finally:
+        destination.close()
 
 
 def _unknown_partition(partition: TopicPartition) -> Checked:

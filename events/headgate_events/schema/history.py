@@ -225,10 +225,11 @@ class ConditionRaised(Transition):
 
 
 class ConditionCleared(Transition):
-    """A condition holds no longer."""
+    """A condition holds no longer. A drain that moves again has until `deadline_ms`."""
 
     kind: Literal["condition-cleared"] = "condition-cleared"
     condition: Condition
+    deadline_ms: TimeMs | None = None
 
 
 class Scheduled(Transition):

@@ -109,7 +109,9 @@ class ErrorCleared(Report):
 class PositionsChecked(Report):
     """The answer to a check: the explicit positions that a policy means, or how much is missing.
 
-    `command_id` names the command that waits. `gap` counts the records that the source no longer holds.
+    `command_id` names the command that waits. `gap` counts the records that the source no longer holds. Against where
+    the stream stands, `reread` counts the records that the positions would have it read again, and `skipped` those that
+    it would never read.
     """
 
     kind: Literal["positions-checked"] = "positions-checked"
@@ -117,6 +119,8 @@ class PositionsChecked(Report):
     passed: bool
     positions: Positions = Field(default_factory=dict)
     gap: Count = 0
+    reread: Count = 0
+    skipped: Count = 0
     code: Code | None = None
     message: Text = ""
 
@@ -157,7 +161,7 @@ class DeadlinePassed(Report):
     """
 
     kind: Literal["deadline-passed"] = "deadline-passed"
-    deadline: Literal["validation", "drain", "check", "not_before", "unassigned", "forget"]
+    deadline: Literal["validation", "drain", "check", "not_before", "unassigned", "flapping", "forget"]
     due_ms: TimeMs
     command_id: Id | None = None
 

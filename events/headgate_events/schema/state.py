@@ -35,7 +35,10 @@ from headgate_events.schema.reports import Checks, PartitionCounts
 
 
 class Pending(Model):
-    """A command that is decided later: at a time (`not_before_ms`), on a fact (`when_idle`), or after a check."""
+    """A command that is decided later: at a time (`not_before_ms`), on a fact (`when_idle`), or after a check.
+
+    With `dry_run` it will be answered, and nothing will have happened.
+    """
 
     command_id: Id
     command: Literal["create", "start", "pause", "resume", "recover", "modify", "delete", "cancel-drain", "retry"]
@@ -50,6 +53,7 @@ class Pending(Model):
     not_before_ms: TimeMs | None = None
     when_idle: bool = False
     deadline_ms: TimeMs | None = None
+    dry_run: bool = False
 
 
 class Revision(Model):
@@ -126,6 +130,7 @@ class Inputs(Model):
 class StreamState(Model):
     """Everything that is known about one stream.
 
+    `changes_ms` are the times of the last changes of status that nobody asked for: too many, and the stream flaps.
     `carries_on` says of a FAILED_PERMANENTLY stream that only some partitions failed (its `errors` name them) and its
     tasks move the others. `due_ms` is the earliest moment that the stream waits for, None for none. It stands at the
     beginning, so that a restore of a million states need not parse them to learn it.
@@ -154,6 +159,7 @@ class StreamState(Model):
     errors: Annotated[dict[Id, StandingError], Field(max_length=256)] = Field(default_factory=dict)
     failed_from: Literal["RUNNING", "DRAINING"] | None = None
     carries_on: bool = False
+    changes_ms: Annotated[tuple[TimeMs, ...], Field(max_length=1_001, strict=False)] = ()
     checks: Checks = ()
     scheduled: dict[Id, Pending] = Field(default_factory=dict)
     checking: Pending | None = None

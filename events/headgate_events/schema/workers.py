@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from headgate_events.schema.common import (
+    Actor,
     Count,
     Id,
     Model,
     Partition,
     Position,
+    Reason,
     StreamName,
     Text,
     TimeMs,
@@ -26,7 +28,11 @@ OwnedPartition = Annotated[tuple[TopicName, Partition], Field(strict=False)]
 
 
 class TaskBeat(Model):
-    """How one task stands: what it owns, how far it is, and what it still holds in flight."""
+    """How one task stands: what it owns, how far it is, what it still holds in flight, and what it waits for.
+
+    `last_progress_ms` (the worker's clock) is when records last moved, and `at_end` that a fetch newer than the last
+    record found nothing more on any partition it owns: a running task with neither is stalled.
+    """
 
     stream: StreamName
     incarnation: Version
@@ -41,10 +47,16 @@ class TaskBeat(Model):
     transactional_ids: Annotated[tuple[Id, ...], Field(max_length=16, strict=False)] = ()
     error: Text | None = None
     next_retry_ms: TimeMs | None = None
+    last_progress_ms: TimeMs | None = None
+    at_end: bool = False
+    waits_for: Text | None = None
 
 
 class Heartbeat(Model):
-    """A worker is alive and runs these tasks. `stopping` says that it leaves in good order."""
+    """A worker is alive and runs these tasks.
+
+    `stopping` says that it leaves in good order, `cordoned` that it stays but is to be given no tasks.
+    """
 
     kind: Literal["heartbeat"] = "heartbeat"
     worker: WorkerName
@@ -53,7 +65,23 @@ class Heartbeat(Model):
     interval_ms: Annotated[int, Field(ge=1, le=600_000)]
     version: Annotated[str, Field(max_length=64)]
     stopping: bool = False
+    cordoned: bool = False
     tasks: Annotated[tuple[TaskBeat, ...], Field(max_length=10_000, strict=False)] = ()
+
+
+class Cordon(Model):
+    """Somebody wants a worker to run no tasks, for maintenance. A tombstone on the same key ends it.
+
+    Its key on the heartbeats topic is `cordon/` and the worker's name. The worker says it again from time to time, as
+    long as it lives, since the topic forgets after a while; `said_by` is then its own instance.
+    """
+
+    kind: Literal["cordon"] = "cordon"
+    worker: WorkerName
+    at_ms: TimeMs
+    actor: Actor
+    reason: Reason | None = None
+    said_by: Id | None = None
 
 
 class Channel(Model):

@@ -131,9 +131,19 @@ def test_positions_that_the_log_has_lost_fail_for_good_and_a_resume_says_how_man
     headgate.done(headgate.commands.pause("orders"))
     headgate.until_status("orders", "PAUSED")
     headgate.produce(source, 20, start=10, partitions=1)
+    rehearsed = headgate.commands.resume("orders", {"policy": "earliest"}, dry_run=True).outcome(30)
+    assert (rehearsed.outcome, rehearsed.dry_run) == ("accepted", True)
+    assert rehearsed.message == (
+        f"It would go on at {source}[0]: 0: 10 records would be read again, 0 would be skipped."
+    )
     headgate.delete_records(source, 0, before=25)
     outcome = headgate.commands.resume("orders").outcome(30)
     assert (outcome.outcome, outcome.code, outcome.gap) == ("refused", "position.lost", 15)
+    assert "`headgate resume orders --at earliest`" in outcome.hint
+    assert headgate.get("orders").status == "PAUSED"
+    accepted = headgate.commands.resume("orders", {"policy": "earliest"}).outcome(30)
+    assert (accepted.outcome, accepted.message) == ("accepted", "0 records are read again, 15 are skipped.")
+    assert numbers(headgate.until_moved(destination, 15)) == [*range(10), *range(25, 30)]
 
 
 def test_a_definition_that_cannot_run_is_not_started_and_every_item_is_said(headgate: Headgate) -> None:
