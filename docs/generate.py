@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headgate.cli import reference
+from headgate.client_settings import CONSUMER_SETTINGS, PRODUCER_SETTINGS
 from headgate.core import diagram
 from headgate_events import tables
 
@@ -26,6 +27,14 @@ def decisions() -> str:
     )
 
 
+def client_settings() -> str:
+    """Return a table of what a stream may set of its Kafka clients."""
+    rows = ["| section | setting | value |", "| --- | --- | --- |"]
+    for section, settings in (("source", CONSUMER_SETTINGS), ("destination", PRODUCER_SETTINGS)):
+        rows += [f"| {section} | `{name}` | {bound} |" for name, bound in settings.items()]
+    return "\n".join(rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "lifecycle diagram": lambda: f"```mermaid\n{diagram.diagram()}\n```",
     "lifecycle commands": diagram.command_table,
@@ -38,6 +47,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "history records": tables.history,
     "command line": reference.reference,
     "decisions": decisions,
+    "client settings": client_settings,
 }
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from headgate.ports.errors import LogError, LogUnavailable, TransactionInDoubt
-from headgate.ports.log import Committed, Log, TopicPartition, TransactionalProducer
+from headgate.ports.log import ClientSetting, Committed, Log, TopicPartition, TransactionalProducer
 
 INIT_TIMEOUT_S: Final = 30.0
 COMMIT_TIMEOUT_S: Final = 30.0
@@ -34,11 +34,19 @@ class TransactionalSession:
     """
 
     def __init__(
-        self, log: Log, transactional_id: str, *, alternate: bool = False, linger_ms: int = 0, timeout_ms: int = 20_000
+        self,
+        log: Log,
+        transactional_id: str,
+        *,
+        alternate: bool = False,
+        linger_ms: int = 0,
+        timeout_ms: int = 20_000,
+        client: Mapping[str, ClientSetting] | None = None,
     ) -> None:
         self._log = log
         self._linger_ms = linger_ms
         self._timeout_ms = timeout_ms
+        self._client = client
         self.transactional_ids: tuple[str, ...] = (
             (f"{transactional_id}-a", f"{transactional_id}-b") if alternate else (transactional_id,)
         )
@@ -56,7 +64,7 @@ class TransactionalSession:
         try:
             for transactional_id in self.transactional_ids:
                 producer = self._log.transactional_producer(
-                    transactional_id, linger_ms=self._linger_ms, timeout_ms=self._timeout_ms
+                    transactional_id, linger_ms=self._linger_ms, timeout_ms=self._timeout_ms, client=self._client
                 )
                 self._producers.append(producer)
                 producer.init(timeout_s)

@@ -10,8 +10,9 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from headgate.client_settings import ProducerSettings
 from headgate.ports.connectors import ConnectorContext, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, Token
 from headgate.ports.errors import LogError
@@ -32,7 +33,8 @@ class KafkaDestinationSettings(BaseModel):
     """Settings of `destination: {kind: kafka}`.
 
     `partition: key` lets the record's key decide (murmur2, as Java clients do), `source` keeps the source's partition
-    number. `headers: drop` leaves headers out. A partition that a transform names counts before both.
+    number. `headers: drop` leaves headers out. A partition that a transform names counts before both. `client` are
+    settings of the Kafka client that a stream may choose.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -40,6 +42,7 @@ class KafkaDestinationSettings(BaseModel):
     topic: TopicName
     partition: Literal["key", "source"] = "key"
     headers: Literal["keep", "drop"] = "keep"
+    client: ProducerSettings = Field(default_factory=dict)
 
 
 def _forward(
@@ -71,6 +74,7 @@ class TransactionalDestination:
             alternate=context.commit_interval_ms < ALTERNATE_BELOW_MS,
             linger_ms=LINGER_MS,
             timeout_ms=TRANSACTION_TIMEOUT_MS + 2 * context.commit_interval_ms,
+            client=settings.client,
         )
         self._open: TransactionalProducer | None = None
         self.transactional_ids = self._session.transactional_ids
@@ -152,7 +156,7 @@ class FlushingDestination:
     def open(self) -> None:
         """Make a new producer: what the old one still held is given up, and read again."""
         self.close()
-        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True)
+        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True, client=self._settings.client)
 
     def forward(self, records: Sequence[Record]) -> None:
         """Queue records unchanged."""

@@ -16,6 +16,7 @@ from headgate_events.records import Record
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 HeaderList = Sequence[tuple[str, bytes | str | None]]
+ClientSetting = str | int | float | bool
 
 
 class TopicPartition(NamedTuple):
@@ -219,20 +220,35 @@ class Log(Protocol):
         instance: str | None = None,
         queued_kbytes: int | None = None,
         fetch_wait_ms: int | None = None,
+        client: Mapping[str, ClientSetting] | None = None,
     ) -> LogConsumer:
         """Make a consumer. `fetch_wait_ms` is how long the broker may hold a fetch that has nothing to give.
+
+        `client` are settings of the client library for this one alone, as `headgate.client_settings` lets a stream
+        choose them: above the administrator's, and below what correctness needs. Producers take them likewise.
 
         An end is said, and a newly assigned partition is fetched, only after the fetch under way came back. Who reads
         to an end and stops wants it short; who idles for hours wants the default, which costs the broker less.
         """
         ...
 
-    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> LogProducer:
+    def producer(
+        self,
+        *,
+        linger_ms: int = 0,
+        failures_only: bool = False,
+        client: Mapping[str, ClientSetting] | None = None,
+    ) -> LogProducer:
         """Make an idempotent producer. With `failures_only` only failures are told, and by flush() alone."""
         ...
 
     def transactional_producer(
-        self, transactional_id: str, *, linger_ms: int = 0, timeout_ms: int = 20_000
+        self,
+        transactional_id: str,
+        *,
+        linger_ms: int = 0,
+        timeout_ms: int = 20_000,
+        client: Mapping[str, ClientSetting] | None = None,
     ) -> TransactionalProducer: ...
 
     def partitions(self, topic: str, timeout_s: float) -> int | None:

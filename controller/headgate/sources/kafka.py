@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from headgate.client_settings import ConsumerSettings
 from headgate.ports.connectors import ConnectorContext
 from headgate.ports.errors import TopicMissing
 from headgate.ports.log import Batch, Committed, LogConsumer, Range, RebalanceListener, TopicPartition
@@ -21,12 +22,16 @@ QUEUED_KBYTES: Final = 16_384
 
 
 class KafkaSourceSettings(BaseModel):
-    """Settings of `source: {kind: kafka}`: the topic, and whether records of open or aborted transactions are read."""
+    """Settings of `source: {kind: kafka}`: the topic, and whether records of open or aborted transactions are read.
+
+    `client` are settings of the Kafka client that a stream may choose.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     topic: TopicName
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    client: ConsumerSettings = Field(default_factory=dict)
 
 
 class KafkaReader:
@@ -40,6 +45,7 @@ class KafkaReader:
             ends=True,
             session_timeout_ms=context.session_timeout_ms,
             queued_kbytes=QUEUED_KBYTES,
+            client=settings.client,
         )
 
     def open(self, listener: RebalanceListener) -> None:

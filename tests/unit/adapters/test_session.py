@@ -50,7 +50,7 @@ class Log:
         self.calls: list[str] = []
         self.errors: dict[str, LogError] = dict(errors)
 
-    def transactional_producer(self, transactional_id: str, *, linger_ms: int = 0, timeout_ms: int = 0) -> Any:
+    def transactional_producer(self, transactional_id: str, **settings: Any) -> Any:
         self.calls.append(f"make {transactional_id}")
         return Producer(self, transactional_id)
 

@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from headgate.adapters.kafka.bounded import within
-from headgate.adapters.kafka.errors import classify, translate
+from headgate.adapters.kafka.errors import classify, not_made, translate
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
 from headgate.ports.errors import LogError, LogFatal, LogUnavailable, NotAuthorized, PositionLost
 from headgate.ports.log import Batch, Committed, Range, RebalanceListener, TopicPartition
@@ -48,7 +48,7 @@ class KafkaConsumer:
         try:
             self._client = Consumer({**config, "error_cb": self._client_error})
         except (KafkaException, ValueError, TypeError) as error:
-            raise translate(error, "making a consumer") from error
+            raise not_made(error, "a consumer", config) from None
 
     def subscribe(self, topics: Sequence[str], listener: RebalanceListener) -> None:
         """Join the group; the listener hears of partitions during later polls."""

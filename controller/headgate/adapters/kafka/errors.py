@@ -8,7 +8,7 @@ topic, a missing right); everything else is TransactionInDoubt, which is the rul
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -109,6 +109,10 @@ _KEPT: Final = (RecordTooLarge, TopicMissing, NotAuthorized, TransactionInDoubt)
 """What a transaction keeps as its own class: the first three prove that nothing was committed."""
 
 
+SHORTEST_HIDDEN: Final = 4
+"""Values shorter than this are no secrets, and leaving them out would cut words apart."""
+
+
 def translate(
     error: Exception | KafkaError,
     doing: str,
@@ -140,6 +144,22 @@ def translate(
             hint=HINTS[PositionLost],
         )
     return kind(message, hint=HINTS.get(kind, "See the broker's log for the reason."))
+
+
+def not_made(error: Exception, what: str, config: Mapping[str, Any]) -> LogError:
+    """Return the error for a client that could not be made of its settings; raise it `from None`.
+
+    The library quotes values, and one of them may be a secret in the wrong place, so none is left in the sentence.
+    """
+    kafka = kafka_error(error)
+    said = str(error) if kafka is None else kafka.str()
+    values = {value for value in config.values() if isinstance(value, str) and len(value) >= SHORTEST_HIDDEN}
+    for value in sorted(values, key=len, reverse=True):
+        said = said.replace(value, "…")
+    return LogError(
+        f"Making {what} failed: {said}.",
+        hint="Correct the settings of the client: HEADGATE_KAFKA, or those of the connection.",
+    )
 
 
 def translate_in_transaction(error: Exception | KafkaError, doing: str) -> LogError:

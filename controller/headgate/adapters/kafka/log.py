@@ -1,7 +1,8 @@
 """`KafkaLog` makes clients of one real cluster, each with the settings that its use needs.
 
 What correctness depends on (positions that are ours, no silent reset, idempotence, Java's partitioner) stands above
-what an administrator may set. The rest has defaults with their reasons in `settings`.
+what a stream may choose for one client, and that above what an administrator may set. The rest has defaults with their
+reasons in `settings`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from headgate.adapters.kafka.consumer import KafkaConsumer
-from headgate.adapters.kafka.errors import translate
+from headgate.adapters.kafka.errors import not_made, translate
 from headgate.adapters.kafka.producer import KafkaProducer, KafkaTransactionalProducer
 from headgate.adapters.kafka.settings import (
     FETCH_QUEUE_BACKOFF_MS,
@@ -25,7 +26,7 @@ from headgate.adapters.kafka.settings import (
 )
 from headgate.adapters.kafka.topics import TopicAdministration
 from headgate.ports.errors import LogError
-from headgate.ports.log import Isolation
+from headgate.ports.log import ClientSetting, Isolation
 from headgate_events.topics import TopicSpec
 
 
@@ -53,6 +54,7 @@ class KafkaLog:
         instance: str | None = None,
         queued_kbytes: int | None = None,
         fetch_wait_ms: int | None = None,
+        client: Mapping[str, ClientSetting] | None = None,
     ) -> KafkaConsumer:
         """Make a consumer; without `group` it can only be assigned to.
 
@@ -63,6 +65,7 @@ class KafkaLog:
             "fetch.queue.backoff.ms": FETCH_QUEUE_BACKOFF_MS,
             "queued.max.messages.kbytes": queued_kbytes or QUEUED_KBYTES,
             **self._settings.base(),
+            **(client or {}),
             # The library insists on a name even where no group is meant.
             "group.id": group or f"headgate-no-group-{uuid.uuid4()}",
             "isolation.level": isolation,
@@ -90,15 +93,26 @@ class KafkaLog:
             config["heartbeat.interval.ms"] = max(100, min(1_000, session_ms // 3))
         return KafkaConsumer(config, cooperative=by_broker or assignor == "cooperative-sticky")
 
-    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> KafkaProducer:
+    def producer(
+        self,
+        *,
+        linger_ms: int = 0,
+        failures_only: bool = False,
+        client: Mapping[str, ClientSetting] | None = None,
+    ) -> KafkaProducer:
         """Make an idempotent producer; `failures_only` spares a call for each record that was delivered."""
-        return KafkaProducer(self._producing(linger_ms), failures_only=failures_only)
+        return KafkaProducer(self._producing(linger_ms, client), failures_only=failures_only)
 
     def transactional_producer(
-        self, transactional_id: str, *, linger_ms: int = 0, timeout_ms: int = 20_000
+        self,
+        transactional_id: str,
+        *,
+        linger_ms: int = 0,
+        timeout_ms: int = 20_000,
+        client: Mapping[str, ClientSetting] | None = None,
     ) -> KafkaTransactionalProducer:
         """Make a producer of transactions that the broker ends after `timeout_ms` when we do not."""
-        config = self._producing(linger_ms)
+        config = self._producing(linger_ms, client)
         config["transactional.id"] = transactional_id
         config["transaction.timeout.ms"] = timeout_ms
         for bounded_by_transaction in ("socket.timeout.ms", "message.timeout.ms", "delivery.timeout.ms"):
@@ -108,9 +122,10 @@ class KafkaLog:
     def partitions(self, topic: str, timeout_s: float) -> int | None:
         """Return a topic's number of partitions, or None when it does not exist."""
         doing = f"looking for the topic {topic}"
+        asker = self._asker()
         try:
             # A consumer that never joins: unlike a producer's, its question cannot create the topic.
-            described = self._asker().list_topics(topic, timeout_s).topics[topic]
+            described = asker.list_topics(topic, timeout_s).topics[topic]
         except (KafkaException, RuntimeError, ValueError, TypeError) as error:
             raise translate(error, doing) from error
         if described.error is None:
@@ -131,21 +146,24 @@ class KafkaLog:
     def _asker(self) -> Consumer:
         with self._lock:
             if self._asking is None:
-                self._asking = Consumer(
-                    {
-                        "socket.timeout.ms": REQUEST_TIMEOUT_MS,
-                        **self._settings.base(),
-                        "group.id": "headgate-asks-only",
-                        "enable.auto.commit": False,
-                    }
-                )
+                config = {
+                    "socket.timeout.ms": REQUEST_TIMEOUT_MS,
+                    **self._settings.base(),
+                    "group.id": "headgate-asks-only",
+                    "enable.auto.commit": False,
+                }
+                try:
+                    self._asking = Consumer(config)
+                except (KafkaException, ValueError, TypeError) as error:
+                    raise not_made(error, "a client", config) from None
             return self._asking
 
-    def _producing(self, linger_ms: int) -> dict[str, Any]:
+    def _producing(self, linger_ms: int, client: Mapping[str, ClientSetting] | None) -> dict[str, Any]:
         return {
             "socket.timeout.ms": REQUEST_TIMEOUT_MS,
             **self._settings.base(),
             "linger.ms": linger_ms,
+            **(client or {}),
             "enable.idempotence": True,
             "acks": "all",
             "partitioner": "murmur2_random",

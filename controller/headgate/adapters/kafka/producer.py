@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Place
 
 from headgate.adapters.kafka.bounded import throw_away
-from headgate.adapters.kafka.errors import kafka_error, translate, translate_in_transaction
+from headgate.adapters.kafka.errors import kafka_error, not_made, translate, translate_in_transaction
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
 from headgate.ports.errors import LogError, LogFatal, LogUnavailable, TransactionInDoubt
 from headgate.ports.log import Committed, DeliveryCallback, HeaderList, TopicPartition
@@ -214,7 +214,7 @@ def make_client(config: Mapping[str, Any]) -> Producer:
     try:
         return Producer({**config, "error_cb": _log_error})
     except (KafkaException, ValueError, TypeError) as error:
-        raise translate(error, "making a producer") from error
+        raise not_made(error, "a producer", config) from None
 
 
 def held_client(held: list[Producer]) -> Producer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-ClientSetting = str | int | float | bool
+from headgate.ports.log import ClientSetting
 
 RETRY_BACKOFF_MS: Final = 5
 """Back-to-back transactions wait for the last one's markers by retrying: 100 ms, the default, would be their price."""

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from headgate.adapters.kafka.errors import kafka_error, translate
+from headgate.adapters.kafka.errors import kafka_error, not_made, translate
 from headgate.adapters.kafka.settings import KafkaSettings
 from headgate.ports.errors import LogError, LogUnavailable
 from headgate_events.topics import DEFAULT_PARTITIONS, TopicSpec
@@ -51,7 +51,7 @@ class TopicAdministration:
             # It needs a name of its own: a client that is collected takes its unfinished requests along.
             self._client = AdminClient(settings.base())
         except (KafkaException, ValueError, TypeError) as error:
-            raise translate(error, "making a client for the administration of topics") from error
+            raise not_made(error, "a client for the administration of topics", settings.base()) from None
 
     def ensure(
         self,

@@ -8,11 +8,11 @@ from typing import Literal
 from headgate.adapters.memory.cluster import MemoryKafka, MemoryProcess
 from headgate.adapters.memory.consumer import MAX_POLL_INTERVAL_MS, SESSION_TIMEOUT_MS, MemoryConsumer
 from headgate.adapters.memory.producer import MemoryProducer, MemoryTransactionalProducer
-from headgate.ports.log import Isolation
+from headgate.ports.log import ClientSetting, Isolation
 
 
 class MemoryLog:
-    """Implements `Log`. Batching (`linger_ms`), static membership and buffer sizes have no effect here."""
+    """Implements `Log`. Batching (`linger_ms`), static membership and the settings of clients have no effect here."""
 
     def __init__(self, cluster: MemoryKafka, process: MemoryProcess) -> None:
         self.cluster = cluster
@@ -30,6 +30,7 @@ class MemoryLog:
         instance: str | None = None,  # noqa: ARG002
         queued_kbytes: int | None = None,  # noqa: ARG002
         fetch_wait_ms: int | None = None,  # noqa: ARG002
+        client: Mapping[str, ClientSetting] | None = None,  # noqa: ARG002
     ) -> MemoryConsumer:
         """Make a consumer."""
         self.process.check()
@@ -44,7 +45,13 @@ class MemoryLog:
             max_poll_interval_ms=max_poll_interval_ms or MAX_POLL_INTERVAL_MS,
         )
 
-    def producer(self, *, linger_ms: int = 0, failures_only: bool = False) -> MemoryProducer:  # noqa: ARG002 - nothing lingers
+    def producer(
+        self,
+        *,
+        linger_ms: int = 0,  # noqa: ARG002 - nothing lingers
+        failures_only: bool = False,  # noqa: ARG002
+        client: Mapping[str, ClientSetting] | None = None,  # noqa: ARG002
+    ) -> MemoryProducer:
         """Make an idempotent producer."""
         self.process.check()
         return MemoryProducer(self.cluster, self.process)
@@ -55,6 +62,7 @@ class MemoryLog:
         *,
         linger_ms: int = 0,  # noqa: ARG002
         timeout_ms: int = 20_000,
+        client: Mapping[str, ClientSetting] | None = None,  # noqa: ARG002
     ) -> MemoryTransactionalProducer:
         """Make a producer of transactions that the cluster ends after `timeout_ms` by its clock."""
         self.process.check()
