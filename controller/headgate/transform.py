@@ -27,7 +27,7 @@ import orjson
 
 from headgate_events.records import Record
 
-__all__ = ["KEEP", "Headers", "Out", "Record", "Result", "RetryLater", "batch", "factory"]
+__all__ = ["KEEP", "Headers", "Out", "Record", "Result", "RetryLater", "StopStream", "batch", "factory"]
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | str | None]]
 
@@ -105,7 +105,20 @@ itself passes it on unchanged.
 class RetryLater(Exception):
     """Raise it when a record cannot be processed *now*: the stream becomes FAILED and retries with backoff.
 
-    Any other exception stops the stream at this record (`on_error: stop`).
+    `after_s` is the least wait before the next attempt. Errors of networks, HTTP clients and databases that pass by
+    themselves are treated alike without it, and so is any exception with an attribute `retriable` that is true.
+    """
+
+    def __init__(self, *words: object, after_s: float | None = None) -> None:
+        super().__init__(*words)
+        self.after_s = after_s
+
+
+class StopStream(Exception):
+    """Raise it when going on would be wrong, whatever `on_error` says: a person has to look first.
+
+    Any other exception is about the record at hand: `on_error` decides whether the stream stops, passes over it, or
+    makes a dead letter of it.
     """
 
 

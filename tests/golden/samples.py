@@ -68,6 +68,7 @@ RECEIPT = {
     "read": 7,
     "written": 6,
     "worker": "worker-1",
+    "set_aside": 0,
     "digest": HASH,
 }
 ERROR = {

@@ -26,8 +26,9 @@ MAX_METADATA_BYTES: Final = 4_096
 class Account:
     """What happened to one partition in this run. `position` is the next offset to read; `start` where the run began.
 
-    `read` and `written` count records over start…position, also across owners. `dirty` says that the last commit does
-    not cover it yet.
+    `read` and `written` count records over start…position, also across owners; `set_aside` those of `read` that could
+    not be processed and were passed over or became dead letters. `digest` is chained over the records where the stream
+    asks for it, else None. `dirty` says that the last commit does not cover it yet.
     """
 
     start: int
@@ -35,6 +36,8 @@ class Account:
     read: int = 0
     written: int = 0
     dirty: bool = True
+    set_aside: int = 0
+    digest: bytes | None = None
 
     def advance(self, position: int, read: int, written: int) -> None:
         """Move on to `position` after `read` records that yielded `written`."""
@@ -46,7 +49,10 @@ class Account:
 
     def metadata(self, started_epoch: int) -> str:
         """Return the text to commit beside the position."""
-        return f'{{"e":{started_epoch},"s":{self.start},"r":{self.read},"w":{self.written}}}'
+        more = f',"a":{self.set_aside}' if self.set_aside else ""
+        if self.digest is not None:
+            more += f',"d":"{self.digest.hex()}"'
+        return f'{{"e":{started_epoch},"s":{self.start},"r":{self.read},"w":{self.written}{more}}}'
 
     def receipt(self, topic: str, partition: int, worker: str) -> dict[str, Any]:
         """Return the drain's receipt; only for an account that is committed."""
@@ -59,6 +65,8 @@ class Account:
             "read": self.read,
             "written": self.written,
             "worker": worker,
+            "set_aside": self.set_aside,
+            "digest": None if self.digest is None else self.digest.hex(),
         }
 
 
@@ -82,11 +90,12 @@ def _continued(started_epoch: int, position: int, text: str) -> Account | None:
         return None
     try:
         found = json.loads(text)
-        epoch, start, read, written = found["e"], found["s"], found["r"], found["w"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        numbers = epoch, start, read, written, aside = (*(found[name] for name in "esrw"), found.get("a", 0))
+        digest = bytes.fromhex(found["d"]) if "d" in found else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if not all(isinstance(number, int) and number >= 0 for number in (epoch, start, read, written)):
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
         return None
-    if epoch != started_epoch or start > position:
+    if epoch != started_epoch or start > position or (digest is not None and len(digest) != 32):
         return None
-    return Account(start=start, position=position, read=read, written=written, dirty=False)
+    return Account(start, position, read, written, dirty=False, set_aside=aside, digest=digest)

@@ -137,7 +137,11 @@ def _source_listed(turn: Turn, cell: Leads, payload: Payload, policy: Policy) ->
 def _partition_drained(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
     given = payload["receipt"]
     keys = ("topic", "partition", "start", "end", "read", "written", "worker")
-    receipt = {**{key: given[key] for key in keys}, "digest": given.get("digest")}
+    receipt = {
+        **{key: given[key] for key in keys},
+        "set_aside": given.get("set_aside", 0),
+        "digest": given.get("digest"),
+    }
     standing = turn.present["drain"]["receipts"].get(receipt["topic"], {}).get(str(receipt["partition"]))
     if standing is not None and standing["end"] >= receipt["end"]:
         return "The partition has its receipt already."

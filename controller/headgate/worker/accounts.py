@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from headgate.core.drain import Account
+from headgate.core.receipts import chain
 from headgate.ports.log import Committed, TopicPartition
 from headgate_events.records import Record
 
@@ -40,7 +41,7 @@ class Accounts:
         """
         kept = []
         for record in records:
-            account = self.of.get(_partition_of(record))
+            account = self.of.get(partition_of(record))
             if account is not None and (record.offset() or 0) >= account.position:
                 kept.append(record)
         return kept
@@ -54,13 +55,25 @@ class Accounts:
         if (topic := self._only_topic) is not None:
             places = [record.partition() for record in records]
         else:
-            places = [_partition_of(record) for record in records]
+            places = [partition_of(record) for record in records]
         last = dict(zip(places, records, strict=True))
         read = Counter(places)
         wrote = read if written is None else _sums(places, written)
         for place, record in last.items():
             partition = TopicPartition(topic, place) if topic is not None else place
-            self.of[partition].advance((record.offset() or 0) + 1, read[place], wrote[place])
+            account = self.of[partition]
+            account.advance((record.offset() or 0) + 1, read[place], wrote[place])
+            if account.digest is not None:
+                theirs = (each for each, at in zip(records, places, strict=True) if at == place)
+                account.digest = chain(account.digest, theirs)
+
+    def set_aside(self, record: Record) -> None:
+        """Move on past one record that could not be processed."""
+        account = self.of[partition_of(record)]
+        account.advance((record.offset() or 0) + 1, 1, 0)
+        account.set_aside += 1
+        if account.digest is not None:
+            account.digest = chain(account.digest, (record,))
 
     def uncommitted(self, started_epoch: int) -> dict[TopicPartition, Committed]:
         """Return what the next commit has to cover."""
@@ -85,7 +98,8 @@ class Accounts:
         self._only_topic = topics.pop() if len(topics) == 1 else None
 
 
-def _partition_of(record: Record) -> TopicPartition:
+def partition_of(record: Record) -> TopicPartition:
+    """Return where a record was read."""
     return TopicPartition(record.topic() or "", record.partition() or 0)
 
 

@@ -4,29 +4,45 @@ Read a batch → transform → write → make durable → commit positions: a po
 is durable, and what was written is never let go of without a commit while one is still possible. After any error the
 owner calls `reopen` and `rewind`: everything uncommitted is forgotten and read again from the committed positions.
 
+A record that cannot be processed is treated where it stands. Set aside, it is passed over (as a dead letter, where the
+stream asks for one) and counted; else its partition stops in front of it and the others go on (`isolate: partition`),
+or everything stops. A destination that refuses one record says so when some of the batch may be written already, so the
+owner goes back, and the record is treated when it comes again.
+
 Rebalances are heard inside the poll. What they raise is kept and raised by the poll's caller, when the client is whole
 again. A batch of a poll with a rebalance may hold records of partitions that went away meanwhile; they are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
 
 import structlog
 
 from headgate.core.drain import Account, begin
-from headgate.ports.destination import Destination, Token
-from headgate.ports.errors import LogError, TransactionInDoubt
+from headgate.core.error_limit import ErrorLimit
+from headgate.core.receipts import BEGINNING
+from headgate.ports.destination import Destination, PacesCommits, RecordRefused, Token
+from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
-from headgate.worker.accounts import Accounts
+from headgate.worker.accounts import Accounts, partition_of
+from headgate.worker.dead_letters import DeadLetters
+from headgate.worker.failures import TooManyErrors, TransformFailed
 from headgate.worker.fencing import fence
 from headgate.worker.pipeline import Pipeline
 from headgate.worker.positions import start_positions
 from headgate.worker.view import View
+from headgate_events.errors import HeadgateError
+from headgate_events.records import Record
+from headgate_events.topics import Topics
 
-POLL_S = 0.1
+POLL_S: Final = 0.1
+MAX_REFUSED: Final = 10_000
+"""Records that a destination refused and that have not come again yet."""
+RECOMMIT_S: Final = 3_600.0
+"""How often an idle task commits its positions again: a group's positions expire when nobody commits them."""
 
 logger = structlog.get_logger("headgate.worker")
 
@@ -39,7 +55,9 @@ class Engine:
         self.accounts = Accounts()
         self.records_read = 0
         self.records_written = 0
+        self.records_set_aside = 0
         self.uncommitted = 0
+        self.stopped: set[TopicPartition] = set()
         self.transactional_ids: tuple[str, ...] = ()
         self.doing: Literal["opening", "reading", "writing"] = "opening"
         self._clock = clock
@@ -54,7 +72,16 @@ class Engine:
         self._may_commit = False
         self._in_transaction = False
         self._raised: Exception | None = None
-        self._commit_due_s = 0.0
+        self._first_s = 0.0
+        self._committed_s = 0.0
+        self._paces: PacesCommits | None = None
+        self._dead_letters: DeadLetters | None = None
+        self._limit: ErrorLimit | None = None
+        self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
+        self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
+        self._ends: dict[TopicPartition, int] = {}
+        self.moved_s = 0.0
+        """When a record was last moved, or the source was last seen at its end; seconds of the monotonic clock."""
 
     @property
     def is_open(self) -> bool:
@@ -70,9 +97,24 @@ class Engine:
         self._destination = pipeline.make_destination()
         self.transactional_ids = self._destination.transactional_ids
         self._reader = pipeline.make_reader()
+        self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
+        self.take_on_settings(pipeline)
         self._held = True
         self._reader.open(self)  # joining goes on beside the opening of the destination; it is heard of in `stand`
         self._destination.open()
+        self.moved_s = self._clock.monotonic_s()
+
+    def take_on_settings(self, pipeline: Pipeline) -> None:
+        """Go on by another revision whose source and destination are the same. Raises LogError."""
+        before, self.pipeline = self.pipeline, pipeline
+        config = pipeline.config
+        if self._limit is None or before is None or before.config.error_limit != config.error_limit:
+            self._limit = ErrorLimit(config.error_limit.errors, config.error_limit.records)
+        if config.on_error == "dead_letter" and self._dead_letters is None and self._destination is not None:
+            context = pipeline.context
+            topic = Topics(pipeline.namespace).dead_letters(context.stream)
+            self._dead_letters = DeadLetters(context.log, topic, self._destination)
+            self._dead_letters.open()
 
     def reopen(self) -> None:
         """Open the destination again after an error; what was uncommitted is gone."""
@@ -93,7 +135,11 @@ class Engine:
         self.uncommitted = 0
         self._rebalanced = True
         self._may_commit = True
+        self._ends.clear()
+        self._stop_what_failed(self._owned)
         self._reader.seek(self.accounts.positions())
+        if self.stopped:
+            self._reader.hold(sorted(self.stopped))
 
     def let_go(self) -> None:
         """Close everything at once; what is uncommitted is given up."""
@@ -101,7 +147,9 @@ class Engine:
         left_open, self._in_transaction = self._in_transaction, False
         reader, self._reader = self._reader, None
         destination, self._destination = self._destination, None
-        for part in (destination, reader):
+        dead_letters, self._dead_letters = self._dead_letters, None
+        self._paces = None
+        for part in (dead_letters, destination, reader):
             try:
                 if part is not None:
                     part.close()
@@ -113,6 +161,9 @@ class Engine:
         self._owned.clear()
         self._fresh.clear()
         self._to_hold.clear()
+        self.stopped.clear()
+        self._newly_stopped.clear()
+        self._ends.clear()
         self._raised = None
         self.uncommitted = 0
         self._held = False
@@ -135,51 +186,219 @@ class Engine:
             self._release()
         self.doing = "reading"
         wait_s = POLL_S
-        if self.uncommitted:
-            wait_s = min(POLL_S, max(0.0, self._commit_due_s - self._clock.monotonic_s()))
+        interval_s = self.pipeline.config.commit_interval_ms / 1000
+        if self.uncommitted and self._paces is None:
+            wait_s = min(POLL_S, max(0.0, self._first_s + interval_s - self._clock.monotonic_s()))
         try:
             batch = self._reader.read(self.pipeline.config.max_batch_records, wait_s)
-        except LogError:
+        except LogError as error:
             self._commit_before_failing()
-            raise
+            if not self._stops_one(error):
+                raise
+            return True
         self._raise_what_was_heard()
         records: Sequence[Any] = batch.records
         if self._rebalanced:
-            records = self.accounts.owned(records)
-            self._rebalanced = False
+            records = self._after_a_rebalance(records)
         if records:
             if not self.uncommitted:
-                self._commit_due_s = self._clock.monotonic_s() + self.pipeline.config.commit_interval_ms / 1000
+                self._first_s = self._clock.monotonic_s()
             self._move(records)
-        if self._fresh or (self.uncommitted and self._clock.monotonic_s() >= self._commit_due_s):
+        if batch.ends:
+            self._ends.update(batch.ends)
+        if self._fresh or (self.uncommitted and self._commit_is_due(interval_s)):
             self.commit()
             return True
+        self._note_progress(bool(records))
         return bool(records)
 
-    def _move(self, records: Sequence[Any]) -> None:
-        """Transform and write a batch. Before a record that cannot be processed, all others are committed."""
-        assert self.pipeline is not None
+    def _commit_is_due(self, interval_s: float) -> bool:
+        waited_s = self._clock.monotonic_s() - self._first_s
+        return waited_s >= interval_s if self._paces is None else self._paces.commit_due(waited_s)
+
+    def _after_a_rebalance(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Leave out records that are not ours to move, and hold partitions that were assigned while they stand."""
+        assert self._reader is not None
+        self._rebalanced = False
+        if self._to_hold:
+            held, self._to_hold = sorted(self._to_hold & self._owned & self.stopped), set()
+            self._reader.hold(held)
+        records = self.accounts.owned(records)
+        return [each for each in records if partition_of(each) not in self.stopped] if self.stopped else records
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition that is read was seen at its end, with nothing after it."""
+        accounts, ends = self.accounts.of, self._ends
+        return all(each in ends and accounts[each].position <= ends[each] for each in accounts.keys() - self.stopped)
+
+    def _note_progress(self, moved: bool) -> None:
+        now_s = self._clock.monotonic_s()
+        if moved or self.at_end:
+            self.moved_s = now_s
+        elif not self.uncommitted and now_s - self._committed_s >= RECOMMIT_S:
+            self._recommit()
+
+    def _recommit(self) -> None:
+        """Commit the positions of an idle task again, before the group's memory of them expires."""
+        assert self._reader is not None
         assert self._destination is not None
+        self._committed_s = self._clock.monotonic_s()
+        if self._destination.positions_in != "destination":
+            started_epoch = self._run().started_epoch
+            self._reader.commit(
+                {each: Committed(one.position, one.metadata(started_epoch)) for each, one in self.accounts.of.items()}
+            )
+
+    def _move(self, records: Sequence[Any]) -> None:
+        """Transform and write a batch, and treat what cannot be processed. What stops is committed up to there."""
+        assert self.pipeline is not None
         self.doing = "writing"
         self.uncommitted += len(records)
         self._in_transaction = True
+        if self.pipeline.transform is None and not self._refused:
+            self._forward(records)
+            return
+        stopped = len(self._newly_stopped)
+        while records:
+            records = self._move_some(records)
+        if len(self._newly_stopped) > stopped:
+            self.commit()
+
+    def _forward(self, records: Sequence[Any]) -> None:
+        assert self._destination is not None
+        self._destination.forward(records)
+        self.accounts.advance(records, None)
+        self.records_read += len(records)
+        self.records_written += len(records)
+        assert self._limit is not None
+        self._limit.good(len(records))
+
+    def _move_some(self, records: Sequence[Any]) -> Sequence[Any]:
+        """Move the records before the first that cannot be processed, treat that one, and return the rest."""
+        assert self.pipeline is not None
+        assert self._destination is not None
+        assert self._limit is not None
+        failure: HeadgateError | None
+        good, failure = self._up_to_refused(records)
         transform = self.pipeline.transform
         if transform is None:
-            self._destination.forward(records)
-            self.accounts.advance(records, None)
-            self.records_read += len(records)
-            self.records_written += len(records)
-            return
-        ran = transform.run(records)
-        if ran.counts:
-            done = records if len(ran.counts) == len(records) else records[: len(ran.counts)]
-            self._destination.write(ran.outputs)
-            self.accounts.advance(done, ran.counts)
-            self.records_read += len(done)
-            self.records_written += len(ran.outputs)
-        if ran.failure is not None:
+            if good:
+                self._forward(good)
+            moved = len(good)
+        else:
+            ran = transform.run(good) if good else None
+            moved = 0 if ran is None else len(ran.counts)
+            if ran is not None and moved:
+                done = good if moved == len(good) else good[:moved]
+                self._destination.write(ran.outputs)
+                self.accounts.advance(done, ran.counts)
+                self.records_read += moved
+                self.records_written += len(ran.outputs)
+                self._limit.good(moved)
+            if ran is not None and ran.failure is not None:
+                failure = ran.failure
+        if failure is None:
+            return ()
+        return self._treat(records[moved], failure, records[moved + 1 :])
+
+    def _up_to_refused(self, records: Sequence[Any]) -> tuple[Sequence[Any], RecordRefused | None]:
+        if self._refused:
+            for number, record in enumerate(records):
+                refused = self._refused.get((partition_of(record), record.offset()))
+                if refused is not None:
+                    return records[:number], refused
+        return records, None
+
+    # What cannot be processed
+
+    def _treat(self, record: Record, failure: HeadgateError, rest: Sequence[Any]) -> Sequence[Any]:
+        """Set a record aside, or stop its partition in front of it, or everything; return what is moved next."""
+        assert self.pipeline is not None
+        config = self.pipeline.config
+        waits = isinstance(failure, TransformFailed) and (failure.later or failure.stops)
+        if not waits and config.on_error != "stop":
+            self._set_aside(record, failure)
+            return rest
+        if config.isolate == "stream":
             self.commit()
-            raise ran.failure
+            raise failure
+        place = partition_of(record)
+        self._stop(place, failure)
+        return [each for each in rest if partition_of(each) != place]
+
+    def _set_aside(self, record: Record, failure: HeadgateError) -> None:
+        assert self.pipeline is not None
+        assert self._limit is not None
+        if self._limit.bad():
+            self.commit()
+            raise TooManyErrors(
+                f"More than {self._limit.errors:,} of the last {self._limit.records:,} records could not be processed;"
+                f" the last one: {failure.message}",
+                hint="Look at the records and at the transform, then recover the stream.",
+            )
+        if self.pipeline.config.on_error == "dead_letter":
+            assert self._dead_letters is not None, "they are opened with the settings that ask for them"
+            self._dead_letters.write(record, failure, self._run(), self.pipeline.revision)
+        self.accounts.set_aside(record)
+        self.records_read += 1
+        self.records_set_aside += 1
+        if self.records_set_aside & (self.records_set_aside - 1) == 0:  # 1, 2, 4, 8 …: many do not fill the log
+            logger.warning(
+                "a record was set aside",
+                action="task.set_aside",
+                stream=self.pipeline.context.stream,
+                code=failure.code,
+                error=failure.message,
+                set_aside=self.records_set_aside,
+            )
+
+    def refuse(self, refused: RecordRefused) -> bool:
+        """Remember a record that the destination refuses, for when it comes again; False when there are too many."""
+        record = refused.origin
+        if len(self._refused) >= MAX_REFUSED:
+            return False
+        self._refused[partition_of(record), record.offset() or 0] = refused
+        return True
+
+    def _stop(self, place: TopicPartition, error: HeadgateError) -> None:
+        """Stand still on one partition, in front of what failed; it stays ours."""
+        assert self._reader is not None
+        self.stopped.add(place)
+        self._newly_stopped.append((place, error))
+        self._reader.hold([place])
+
+    def _stops_one(self, error: LogError) -> bool:
+        """Stop the one partition that an error of the source names; False where everything has to stop."""
+        assert self.pipeline is not None
+        if not isinstance(error, PositionLost) or self.pipeline.config.isolate == "stream":
+            return False
+        place = TopicPartition(error.topic, error.partition)
+        if place not in self._owned:
+            return False
+        self._stop(place, error)
+        return True
+
+    def _stop_what_failed(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stand still on partitions of which the state says that they failed for good, whoever had them then."""
+        failed = self._run().failed
+        self.stopped.update(each for each in partitions if each in failed)
+
+    def take_stopped(self) -> list[tuple[TopicPartition, HeadgateError]]:
+        """Return the partitions that stopped since the last call, each with the reason."""
+        stopped, self._newly_stopped = self._newly_stopped, []
+        return stopped
+
+    def readmit(self, place: TopicPartition) -> None:
+        """Read a partition again that stopped, from where it stands."""
+        assert self._reader is not None
+        if place not in self.stopped:
+            return
+        self.stopped.discard(place)
+        if not self._held:
+            self._rebalanced = True
+            self._reader.seek({place: self.accounts.of[place].position})
+            self._reader.release([place])
 
     def commit(self) -> None:
         """Make everything written durable and commit every position that moved, as one where the destination can."""
@@ -188,10 +407,19 @@ class Engine:
         self.doing = "writing"
         positions = self.accounts.uncommitted(self._run().started_epoch)
         if positions:
+            if self._dead_letters is not None:
+                self._dead_letters.flush()
             self._destination.commit(positions, self._reader.proof())
             if self._destination.positions_in != "source_transaction":
                 self._reader.commit(positions)
             self.accounts.committed(positions)
+            self._committed_s = self.moved_s = self._clock.monotonic_s()
+            if self._refused:
+                self._refused = {
+                    (place, offset): refused
+                    for (place, offset), refused in self._refused.items()
+                    if place in self.accounts.of and offset >= self.accounts.of[place].position
+                }
         self._in_transaction = False
         self.uncommitted = 0
         self._fresh.clear()
@@ -239,7 +467,7 @@ class Engine:
         self._rebalanced = True
         self._to_hold.clear()
         self._reader.seek(self.accounts.positions())
-        self._reader.release(sorted(self._owned))
+        self._reader.release(sorted(self._owned - self.stopped))
 
     # The source's rebalances
 
@@ -253,8 +481,8 @@ class Engine:
         accounts = self._begin(partitions)
         self.accounts.take_on(accounts)
         self._fresh.update(partition for partition, account in accounts.items() if account.dirty)
-        if self._held:
-            self._to_hold.update(partitions)  # what was just assigned can be held after this poll only
+        self._stop_what_failed(partitions)
+        self._to_hold.update(partitions if self._held else self.stopped)  # possible after this poll only
         logger.info("partitions taken on", action="task.assigned", partitions=len(partitions))
         return {partition: account.position for partition, account in accounts.items()}
 
@@ -280,6 +508,9 @@ class Engine:
         self._owned.difference_update(partitions)
         self._fresh.difference_update(partitions)
         self._to_hold.difference_update(partitions)
+        self.stopped.difference_update(partitions)
+        for each in partitions:
+            self._ends.pop(each, None)
 
     def _raise_what_was_heard(self) -> None:
         if self._raised is not None:
@@ -312,4 +543,8 @@ class Engine:
         if unknown:
             starts = start_positions(self.pipeline, unknown, known_topics=view.positions)
             accounts |= {each: Account(start=at, position=at) for each, at in starts.items()}
+        if self.pipeline.config.receipt_digest:
+            for account in accounts.values():
+                if account.dirty:  # a run that begins here; one that began without a digest goes on without
+                    account.digest = BEGINNING
         return accounts

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, ClassVar, Final
 
+from headgate.ports.destination import RecordRefused
 from headgate.ports.errors import PositionLost
+from headgate.worker.error_classes import is_recoverable
 from headgate_events.errors import HeadgateError
 
 MAX_MESSAGE: Final = 1_000
@@ -23,19 +25,36 @@ _CODE: Final = re.compile(r"[a-z0-9_.]{1,64}")
 class TransformFailed(HeadgateError):
     """A transform raised for a record, or returned what cannot be written. The author's fault.
 
-    `later` says that the transform asked for a retry.
+    `later` says that the transform asked for a retry, or met an error that passes; `stops` that it asked for the stream
+    to stop here, whatever `on_error` says.
     """
 
     code: ClassVar[str] = "transform.failed"
 
     def __init__(
-        self, message: str, *, topic: str | None, partition: int | None, offset: int | None, later: bool
+        self,
+        message: str,
+        *,
+        topic: str | None,
+        partition: int | None,
+        offset: int | None,
+        later: bool,
+        stops: bool = False,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.stops = stops
+        self.retry_after_s = retry_after_s
         self.topic = topic
         self.partition = partition
         self.offset = offset
         self.later = later
+
+
+class TooManyErrors(HeadgateError):
+    """More records were set aside than the stream's `error_limit` allows. Whoever writes the source has to look."""
+
+    code: ClassVar[str] = "record.too_many_errors"
 
 
 class ConfigRejected(HeadgateError):
@@ -78,6 +97,11 @@ class Failure:
         """Return it as one that is retried."""
         return replace(self, recoverable=True)
 
+    def given_up(self, attempts: int) -> Failure:
+        """Return it as one that was retried as often as the stream allows."""
+        message = f"{self.message} Given up after {attempts} attempts (retry.max_attempts)."[-MAX_MESSAGE:]
+        return replace(self, recoverable=False, message=message, next_retry_ms=None)
+
     def retried_at(self, next_retry_ms: int) -> Failure:
         """Return it with the time of the next attempt."""
         return replace(self, next_retry_ms=next_retry_ms)
@@ -95,18 +119,24 @@ def classify(error: BaseException, *, worker: str, now_ms: int, about: str) -> F
         topic, partition, offset = error.topic, error.partition, error.offset
         if error.later:
             code = "transform.retry_later"
+    elif isinstance(error, RecordRefused):
+        code, recoverable, message = error.code, False, str(error)
+        topic, partition, offset = error.origin.topic(), error.origin.partition(), error.origin.offset()
     elif isinstance(error, PositionLost):
         code, recoverable, message = "position.lost", False, str(error)
         topic, partition, offset = error.topic, error.partition, error.position
     elif isinstance(error, HeadgateError):
         code, recoverable, message = error.code, error.retriable, str(error)
+    elif is_recoverable(error):
+        code, recoverable = "connector.unavailable", True
+        message = f"{type(error).__name__}: {error}. It is tried again."
     else:
         code, recoverable = "internal", False
         message = f"{type(error).__name__}: {error}. This is a fault in the worker or in a connector; see its log."
     if _CODE.fullmatch(code) is None:
         code = "connector.error"
     return Failure(
-        id=sha256(f"{about}|{worker}|{code}|{now_ms}".encode()).hexdigest()[:16],
+        id=sha256(f"{about}|{worker}|{topic}|{partition}|{code}|{now_ms}".encode()).hexdigest()[:16],
         code=code,
         recoverable=recoverable,
         message=" ".join(message.split())[:MAX_MESSAGE],

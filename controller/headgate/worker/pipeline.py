@@ -54,6 +54,7 @@ class Pipeline:
     destination_settings: Any
     transform: Transform | None
     context: ConnectorContext
+    namespace: str
 
     def make_reader(self) -> SourceReader:
         """Make the reader of a task."""
@@ -112,9 +113,6 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         failed(
             checks, "delivery", "delivery.not_promised", f"{config.destination.kind} can promise {keeps} only.", hint
         )
-    if config.on_error != "stop":
-        message = f"on_error: {config.on_error} is not supported yet; only stop is."
-        failed(checks, "on_error", "config.not_supported", message, "Set on_error: stop.")
     if source is not None and destination is not None and _loops(config):
         message = "The destination is the source's own topic: every record would come round for ever."
         failed(checks, "destination", "destination.is_source", message, "Name another topic.")
@@ -138,6 +136,7 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         destination_settings=destination[1],
         transform=transform,
         context=context_of(view, config, means),
+        namespace=means.options.namespace,
     )
 
 

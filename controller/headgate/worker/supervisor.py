@@ -268,11 +268,11 @@ class Supervisor:
     def _tidy(self, view: View, now_s: float) -> None:
         """Clear errors that nobody has any more: of tasks before the present ones, and of workers that are gone."""
         handle = self.handles.get(view.key)
-        standing = handle.task.failure if handle is not None else None
+        standing = {failure.id for failure in handle.task.standing} if handle is not None else set()
         for error_id, worker in view.errors.items():
             if error_id in view.unrecoverable:
                 continue
-            mine = worker == self._me and (standing is None or standing.id != error_id)
+            mine = worker == self._me and error_id not in standing
             orphaned = worker is not None and worker not in self._live and self._ranked(view)[:1] == [self._me]
             if (mine or orphaned) and now_s >= self._tidied.get((view.stream, error_id), float("-inf")):
                 self._tidied[view.stream, error_id] = now_s + TIDY_EVERY_S

@@ -4,6 +4,9 @@ The supervisor hands it the newest view of the stream; the task compares that wi
 batches, so a change always falls on a record boundary. `step` is one bounded unit of work (a poll of at most 100 ms,
 one batch, one commit). Whatever goes wrong in it becomes the stream's error, and never ends the task silently.
 
+A failure of one partition (`isolate: partition`) is the task's to remember and to retry, while the engine moves the
+others on; a failure of anything else stops the task as a whole. Both are standing errors of the stream.
+
 Before it reads, a task that has just initialised its producers asks its supervisor whether what it knows still stands
 (phase `confirming`; the supervisor's docstring says why). One thread owns a task; others only look at plain attributes.
 """
@@ -12,19 +15,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import structlog
 
 from headgate.core import backoff
+from headgate.ports.destination import RecordRefused, StaleOwner, WriteInDoubt
 from headgate.ports.errors import LogError, LogFatal, StaleMember, TransactionInDoubt
 from headgate.ports.log import TopicPartition
 from headgate.worker.engine import POLL_S, Engine
-from headgate.worker.failures import ConfigRejected, Failure, classify
+from headgate.worker.failures import ConfigRejected, Failure, TransformFailed, classify
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Mailbox, Order, Outbox, Report
 from headgate.worker.pipeline import Means, Pipeline, any_failed, build
 from headgate.worker.view import View
+from headgate_events.errors import HeadgateError
 
 Phase = Literal["starting", "confirming", "running", "retrying", "draining", "drained", "failed", "ended"]
 
@@ -37,8 +43,23 @@ IDLE_WAIT_S: Final = 0.5
 INSIST_S: Final = 5.0
 RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
+RETRY_AFTER_MAX_S: Final = 600.0
+"""The longest wait that the other side may ask for; after that it is asked again."""
+IN_DOUBT: Final = (TransactionInDoubt, WriteInDoubt, StaleMember, StaleOwner)
+"""What is settled by beginning anew at what is committed; it counts as a failure when it comes twice in a row."""
 
 logger = structlog.get_logger("headgate.worker")
+
+
+@dataclass(slots=True)
+class Fault:
+    """A partition that stands still: its error, and when it is tried again (None: not before somebody decides)."""
+
+    failure: Failure
+    attempt: int
+    retry_at_s: float | None
+    position: int
+    trying: bool = False
 
 
 class Task:
@@ -50,6 +71,7 @@ class Task:
         self.view = view
         self.phase: Phase = "starting"
         self.failure: Failure | None = None
+        self.faults: dict[TopicPartition, Fault] = {}
         self.wants_confirmation = 0
         self.revision = 0
         self.engine = Engine(means.clock, lambda: self.view)
@@ -84,7 +106,8 @@ class Task:
 
     def beat(self) -> dict[str, Any]:
         """Return the task's part of a heartbeat. Any thread may ask."""
-        view, engine, failure, phase = self.view, self.engine, self.failure, self.phase
+        view, engine, phase = self.view, self.engine, self.phase
+        failure = next(iter(self.standing), None)
         shown = {"confirming": "starting", "ended": "drained"}.get(phase, phase)
         return {
             "stream": view.stream,
@@ -101,6 +124,12 @@ class Task:
             "error": None if failure is None else failure.message,
             "next_retry_ms": None if failure is None else failure.next_retry_ms,
         }
+
+    @property
+    def standing(self) -> list[Failure]:
+        """The errors that stand, the whole task's first. Any thread may ask."""
+        own = [self.failure] if self.failure is not None else []
+        return own + [fault.failure for fault in list(self.faults.values())]
 
     # Steps
 
@@ -139,7 +168,11 @@ class Task:
         elif self.view.drains:
             self._drain()
         else:
+            if self.faults:
+                self._try_again(now_s)
             moved = self.engine.pump()
+            for place, error in self.engine.take_stopped():
+                self._partition_failed(place, error)
             if moved and not self.engine.uncommitted:
                 self._doubts = 0  # only a commit that went well forgives the one before
             if self.failure is not None and not self.engine.uncommitted:
@@ -228,6 +261,9 @@ class Task:
         if view.retry_version != self._retry_version:
             self._retry_version = view.retry_version
             self._retry_at_s = now_s
+            for fault in self.faults.values():
+                if fault.retry_at_s is not None:
+                    fault.retry_at_s = now_s
         if self.phase in SETTLED:
             self._fence_predecessors()
         return None
@@ -248,9 +284,9 @@ class Task:
 
     def _new_epoch(self) -> None:
         """Say again under the new epoch what still stands."""
-        if self.failure is not None:
-            self._say_failure()
-        elif self.phase in SETTLED:
+        for failure in self.standing:
+            self._say_failure(failure)
+        if self.failure is None and self.phase in SETTLED:
             if self.view.runs:
                 self.phase = "running"
             self._say_started()
@@ -259,7 +295,9 @@ class Task:
         """Take a new revision on between two batches; where it cannot be built, the old one goes on."""
         if (pipeline := self._built(inspect=False)) is None:
             return
-        self._pipeline = self.engine.pipeline = pipeline
+        self._pipeline = pipeline
+        if self.engine.is_open:
+            self.engine.take_on_settings(pipeline)
         if self.phase in SETTLED:
             self.revision = pipeline.revision
             self._say_started()
@@ -280,6 +318,7 @@ class Task:
         self.phase = "starting"
         self._pipeline = pipeline
         self._forget_failure()
+        self.faults.clear()
 
     def _rejoin(self) -> None:
         """Join anew when the source has other partitions: a client of its own accord would learn of them in minutes."""
@@ -316,7 +355,11 @@ class Task:
     def _failed(self, error: Exception) -> None:
         """Decide what an error means: begin anew at once, retry with backoff, or stop until somebody decides."""
         now_s = self._clock.monotonic_s()
-        if isinstance(error, (TransactionInDoubt, StaleMember)) and self._doubts == 0 and self.engine.is_open:
+        if isinstance(error, RecordRefused) and self.engine.is_open and self.engine.refuse(error):
+            self._log.info("goes back for a record that was refused", action="task.refused", error=error.message)
+            self.phase, self._retry_at_s = "retrying", now_s
+            return self._stop_moving(error)
+        if isinstance(error, IN_DOUBT) and self._doubts == 0 and self.engine.is_open:
             # An unknown outcome is not a failure: what is committed is read back, and the task goes on from there.
             self._doubts += 1
             self._log.warning("begins anew after a doubtful commit", action="task.doubt", error=str(error))
@@ -327,32 +370,100 @@ class Task:
         failure = classify(error, worker=self._means.options.name, now_ms=now_ms, about=about)
         if isinstance(error, StaleMember):
             failure = failure.as_recoverable()
-        known = self.failure
-        if known is not None and known.same_as(failure):
-            failure = known.again(now_ms)
-        elif known is not None:
-            self._say("error-cleared", {"error_id": known.id}, known.id)
-        log = self._log.warning if failure.recoverable else self._log.error
-        told = isinstance(error, LogError) or failure.recoverable  # its sentence says it all
-        log("task failed", action="task.failed", code=failure.code, error=failure.message, exc_info=not told)
+        failure = self._met_again(self.failure, failure, now_ms)
+        if failure.recoverable and self._attempt >= self._most_attempts:
+            failure = failure.given_up(self._attempt)
+        self._log_failure(error, failure)
         if failure.recoverable:
-            failure = failure.retried_at(self._clock.now_ms() + round(1000 * self._back_off(now_s)))
+            failure = failure.retried_at(self._clock.now_ms() + round(1000 * self._back_off(now_s, error)))
             self._stop_moving(error)
         else:
             self.engine.let_go()
             self.phase = "failed"
         self.failure = failure
         if failure.count & (failure.count - 1) == 0:  # 1, 2, 4, 8 …: an outage of days does not fill the log
-            self._say_failure()
+            self._say_failure(failure)
         return None
 
-    def _back_off(self, now_s: float) -> float:
+    def _partition_failed(self, place: TopicPartition, error: Exception) -> None:
+        """Remember a partition that stands still, and when it is tried again; the others move on."""
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
+        about = f"{self.view.stream}|{self.view.incarnation}"
+        failure = classify(error, worker=self._means.options.name, now_ms=now_ms, about=about)
+        known = self.faults.get(place)
+        failure = self._met_again(None if known is None else known.failure, failure, now_ms)
+        attempt = known.attempt if known is not None and known.failure.same_as(failure) else 0
+        if failure.recoverable and attempt >= self._most_attempts:
+            failure = failure.given_up(attempt)
+        self._log_failure(error, failure)
+        retry_at_s = None
+        if failure.recoverable:
+            delay_s = self._delay_s(attempt, error)
+            failure = failure.retried_at(now_ms + round(1000 * delay_s))
+            retry_at_s = now_s + delay_s
+        account = self.engine.accounts.of.get(place)
+        self.faults[place] = Fault(failure, attempt + 1, retry_at_s, 0 if account is None else account.position)
+        if failure.count & (failure.count - 1) == 0 or not failure.recoverable:
+            self._say_failure(failure)
+
+    def _try_again(self, now_s: float) -> None:
+        """Read partitions again whose time has come, and clear the errors of those that got past theirs."""
+        for place, fault in list(self.faults.items()):
+            account = self.engine.accounts.of.get(place)
+            if account is None:  # another worker has it now, and meets the same or does not
+                del self.faults[place]
+                if fault.failure.recoverable:
+                    self._say("error-cleared", {"error_id": fault.failure.id}, fault.failure.id)
+            elif fault.trying and account.position > fault.position and place not in self.engine.stopped:
+                del self.faults[place]
+                self._say("error-cleared", {"error_id": fault.failure.id}, fault.failure.id)
+                self._log.info("a partition moves again", action="task.cleared", error_id=fault.failure.id)
+            elif fault.retry_at_s is not None and now_s >= fault.retry_at_s and not fault.trying:
+                fault.trying = True
+                self.engine.readmit(place)
+
+    def _met_again(self, known: Failure | None, failure: Failure, now_ms: int) -> Failure:
+        """Return a failure as the one that stands, counted once more, where it is the same; else clear that one."""
+        if known is None:
+            return failure
+        if known.same_as(failure):
+            return known.again(now_ms)
+        self._say("error-cleared", {"error_id": known.id}, known.id)
+        return failure
+
+    def _log_failure(self, error: Exception, failure: Failure) -> None:
+        log = self._log.warning if failure.recoverable else self._log.error
+        # Our own errors' sentences say it all; of somebody else's code the traceback is wanted, here and nowhere else.
+        cause: BaseException | None = None if isinstance(error, HeadgateError) else error
+        if isinstance(error, TransformFailed):
+            cause = error.__cause__
+        log(
+            "task failed",
+            action="task.failed",
+            code=failure.code,
+            error=failure.message,
+            error_id=failure.id,
+            exc_info=cause,
+        )
+
+    @property
+    def _most_attempts(self) -> float:
+        most = None if self._pipeline is None else self._pipeline.config.retry.max_attempts
+        return float("inf") if most is None else most
+
+    def _delay_s(self, attempt: int, error: Exception) -> float:
+        """Return how long to wait before the next attempt: by the stream's backoff, and as long as the error asks."""
+        retry = None if self._pipeline is None else self._pipeline.config.retry
+        initial_s, max_s = (RETRY_INITIAL_S, RETRY_MAX_S) if retry is None else (retry.initial_s, retry.max_s)
+        delay_s = backoff.delay_s(attempt, initial_s, max_s, self._draw.random())
+        asked_s: Any = getattr(error, "retry_after_s", None)
+        return max(delay_s, min(asked_s, RETRY_AFTER_MAX_S)) if isinstance(asked_s, (int, float)) else delay_s
+
+    def _back_off(self, now_s: float, error: Exception) -> float:
         """Choose when to try again; return the delay in seconds."""
         if self.phase in SETTLED:
             self._clears_by_moving = self.engine.doing == "writing"
-        retry = None if self._pipeline is None else self._pipeline.config.retry
-        initial_s, max_s = (RETRY_INITIAL_S, RETRY_MAX_S) if retry is None else (retry.initial_s, retry.max_s)
-        delay_s = backoff.delay_s(self._attempt, initial_s, max_s, self._draw.random())
+        delay_s = self._delay_s(self._attempt, error)
         self._attempt += 1
         self._retry_at_s = now_s + delay_s
         self.phase = "retrying"
@@ -389,20 +500,20 @@ class Task:
             self._said_s = self._clock.monotonic_s()
             self._say("task-started", {"revision": self.revision}, f"{self._tag}.{self._said}")
 
-    def _say_failure(self) -> None:
-        assert self.failure is not None
+    def _say_failure(self, failure: Failure) -> None:
         self._said += 1
         self._said_s = self._clock.monotonic_s()
-        self._say("error-raised", {"error": self.failure.payload()}, f"{self.failure.id}-{self._said}")
+        self._say("error-raised", {"error": failure.payload()}, f"{failure.id}-{self._said}")
 
     def _insist(self, now_s: float) -> None:
         """Say again what the state does not show: the observer may have taken this worker for silent meanwhile."""
         if now_s - self._said_s < INSIST_S:
             return
-        if self.failure is not None:
-            if self.failure.id not in self.view.errors:
-                self._say_failure()
-        elif self.view.runs and self.phase in SETTLED and self._means.options.name not in self.view.tasks:
+        for failure in self.standing:
+            if failure.id not in self.view.errors:
+                self._say_failure(failure)
+        settled = self.failure is None and self.phase in SETTLED
+        if settled and self.view.runs and self._means.options.name not in self.view.tasks:
             self._say_started()
 
     def _say(self, kind: str, data: Mapping[str, Any], about: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 
 from headgate.ports.destination import Output, timestamp_of
-from headgate.transform import KEEP, Out, RetryLater
+from headgate.transform import KEEP, Out, RetryLater, StopStream
+from headgate.worker.error_classes import is_recoverable
 from headgate.worker.failures import TransformFailed
 from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
@@ -62,30 +63,48 @@ class Transform:
             before = len(outputs)
             try:
                 _take(next(results), record, outputs)
+            except TransformFailed as failure:
+                return Ran(outputs, counts, failure)
             except BaseException as error:  # noqa: BLE001 - anything becomes the stream's error, SystemExit too
                 del outputs[before:]
                 return Ran(outputs, counts, self._failed(error, record))
             counts.append(len(outputs) - before)
         return Ran(outputs, counts, None)
 
-    def _all(self, records: Sequence[Record]) -> list[Any]:
+    def _all(self, records: Sequence[Record]) -> Iterable[Any]:
         try:
             results = self._call(records)
             found = list(results) if results is not None else []
         except BaseException as error:
-            raise self._failed(error, records[0]) from error
+            failure = self._failed(error, records[0])
+            if len(records) == 1 or failure.later or failure.stops:
+                raise failure from error
+            return self._one_by_one(records)  # which of them it was is known only so
         if len(found) != len(records):
             problem = ValueError(f"a batch of {len(records)} records came back as {len(found)} results")
             raise self._failed(problem, records[0]) from problem
         return found
 
+    def _one_by_one(self, records: Sequence[Record]) -> Iterator[Any]:
+        """Yield the results of records that are handed over one at a time, up to the one that raises."""
+        for record in records:
+            yield from self._all([record])
+
     def _failed(self, error: BaseException, record: Record) -> TransformFailed:
         topic, partition, offset = record.topic(), record.partition(), record.offset()
-        later = isinstance(error, RetryLater)
+        asked, stops = isinstance(error, RetryLater), isinstance(error, StopStream)
+        later = asked or (not stops and is_recoverable(error))
         said = str(error).strip() or "no words"
-        what = f"asked for a retry: {said}" if later else f"raised {type(error).__name__}: {said}"
+        what = f"raised {type(error).__name__}: {said}"
+        if asked or stops:
+            what = f"asked for {'a retry' if asked else 'the stream to stop'}: {said}"
         message = f"The transform {self.path} {what} (at {topic}[{partition}] offset {offset})."
-        return TransformFailed(message, topic=topic, partition=partition, offset=offset, later=later)
+        after_s = error.after_s if isinstance(error, RetryLater) else None
+        failure = TransformFailed(
+            message, topic=topic, partition=partition, offset=offset, later=later, stops=stops, retry_after_s=after_s
+        )
+        failure.__cause__ = error
+        return failure
 
 
 def load_transform(path: str, settings: Mapping[str, Any], allowed: Sequence[str]) -> Transform:

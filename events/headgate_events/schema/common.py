@@ -91,8 +91,9 @@ class Receipt(Model):
     """Proof that the drain of one source partition finished.
 
     `start` is the position at which the tasks' present run began, `end` the final position: the next offset that nobody
-    has read. `read` and `written` count records over that range, also across owners. `digest` covers the records where
-    the stream asks for it.
+    has read. `read` and `written` count records over that range, also across owners; `set_aside` those of `read` that
+    could not be processed and were passed over or became dead letters. `digest` is chained over the records of the
+    range (offset, key, value) where the stream asks for it.
     """
 
     topic: TopicName
@@ -102,6 +103,7 @@ class Receipt(Model):
     read: Count
     written: Count
     worker: WorkerName
+    set_aside: Count = 0
     digest: Hash | None = None
 
 

@@ -90,6 +90,8 @@ def test_a_receipt_speaks_only_of_what_is_committed() -> None:
         "read": 3,
         "written": 2,
         "worker": "a",
+        "set_aside": 0,
+        "digest": None,
     }
 
 

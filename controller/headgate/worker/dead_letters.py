@@ -1,0 +1,88 @@
+"""Writing dead letters: the record as it was, with headers that say where it came from and what was wrong with it.
+
+Where the destination has a transaction of the source's cluster, a dead letter goes into it, and so moves together with
+the position. Elsewhere it is written by a producer of its own and is durable before the position is committed: after a
+crash in between it may stand there twice, with the same error id.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from headgate.ports.destination import Destination, TakesAside, timestamp_of
+from headgate.ports.log import Log, LogProducer
+from headgate.worker.view import View
+from headgate_events.dead_letters import MAX_MESSAGE_CHARACTERS, PREFIX, DeadLetter
+from headgate_events.errors import HeadgateError
+from headgate_events.records import Record
+
+CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+"""A dead letter waits for a person, however long that takes."""
+PARTITIONS: Final = 1
+REQUEST_S: Final = 20.0
+FLUSH_S: Final = 30.0
+
+
+class DeadLetters:
+    """The dead letters of one task. Its thread owns it."""
+
+    def __init__(self, log: Log, topic: str, destination: Destination) -> None:
+        self._log = log
+        self._topic = topic
+        self._destination = destination
+        self._producer: LogProducer | None = None
+
+    def open(self) -> None:
+        """See to it that the topic is there. Raises LogError."""
+        self._log.create_topic(self._topic, PARTITIONS, CONFIG, REQUEST_S)
+
+    def write(self, record: Record, error: HeadgateError, view: View, revision: int) -> None:
+        """Write one; it is durable after `flush`, or with the destination's transaction. Raises LogError."""
+        theirs = list(record.headers() or ())
+        letter = DeadLetter(
+            topic=record.topic() or "",
+            partition=record.partition() or 0,
+            offset=record.offset() or 0,
+            timestamp_ms=timestamp_of(record),
+            error_id=error_id(view, record, error.code),
+            code=error.code,
+            message=" ".join(str(error).split())[:MAX_MESSAGE_CHARACTERS],
+            attempt=1 + _attempts(theirs),
+            stream=view.stream,
+            incarnation=view.incarnation,
+            epoch=view.epoch,
+            revision=revision,
+        )
+        headers = [*theirs, *letter.headers()]
+        key, value, timestamp_ms = record.key(), record.value(), timestamp_of(record)
+        if isinstance(self._destination, TakesAside):
+            self._destination.aside(self._topic, value, key, headers, None, timestamp_ms)
+            return
+        if self._producer is None:
+            self._producer = self._log.producer(failures_only=True)
+        self._producer.produce(self._topic, value, key, headers, None, timestamp_ms)
+
+    def flush(self) -> None:
+        """Wait until those outside a transaction are durable. Raises LogError; then they are written again."""
+        if self._producer is not None:
+            self._producer.flush(FLUSH_S)
+
+    def close(self) -> None:
+        """Let go of the producer, if there is one."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+
+
+def error_id(view: View, record: Record, code: str) -> str:
+    """Name the failure of one record; the same failure of the same record has the same name."""
+    about = f"{view.stream}|{view.incarnation}|{record.topic()}|{record.partition()}|{record.offset()}|{code}"
+    return sha256(about.encode()).hexdigest()[:16]
+
+
+def _attempts(headers: list[tuple[str, bytes | str | None]]) -> int:
+    """Return how often a record was tried before, by the header that an earlier dead letter left."""
+    told = next((value for name, value in reversed(headers) if name == f"{PREFIX}attempt"), None)
+    text = told.decode(errors="replace") if isinstance(told, bytes) else told or ""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
