@@ -435,7 +435,7 @@ class Task:
         log = self._log.warning if failure.recoverable else self._log.error
         # Our own errors' sentences say it all; of somebody else's code the traceback is wanted, here and nowhere else.
         cause: BaseException | None = None if isinstance(error, HeadgateError) else error
-        if isinstance(error, TransformFailed):
+        if isinstance(error, TransformFailed) and not failure.recoverable:
             cause = error.__cause__
         log(
             "task failed",

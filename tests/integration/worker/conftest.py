@@ -97,7 +97,8 @@ class Headgate:
     def create_and_start(self, stream: str, **config: Any) -> None:
         self.done(self.commands.create(stream, config))
         self.done(self.commands.start(stream))
-        self.until_status(stream, "RUNNING")
+        # A stream that meets an error at its first record may be past RUNNING before anybody looks.
+        self.until(stream, "runs", lambda state: state.started_epoch > 0)
 
     def done(self, handle: Any) -> Any:
         """Wait for a command's acceptance."""

@@ -162,7 +162,7 @@ def test_a_definition_that_cannot_run_is_not_started_and_every_item_is_said(head
     headgate.done(headgate.commands.start("orders"))
     back = headgate.until("orders", "is not started", lambda state: state.status == "NOT_STARTED" and state.checks)
     failed = {check.name: check for check in back.checks if check.result == "failed"}
-    assert set(failed) == {"source.settings", "destination.settings", "transform", "on_error"}
+    assert set(failed) == {"source.settings", "destination.settings", "transform"}
     assert "partiton" in failed["destination.settings"].message
     assert "text is missing" in failed["transform"].message
     assert {check.name for check in back.checks if check.result == "not_executed"} >= {"source", "positions"}

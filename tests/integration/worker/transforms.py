@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from threading import Event
 from typing import Any
 
-from headgate.transform import Out, Record, RetryLater, batch, factory
+from headgate.transform import Out, Record, RetryLater, StopStream, batch, factory
 
 
 def suffix(record: Record, settings: dict[str, Any]) -> Out:
@@ -44,3 +45,20 @@ def stuck(record: Record) -> None:
 
 def not_now(record: Record) -> None:
     raise RetryLater("the oracle is silent")
+
+
+def bear_unless(record: Record, settings: dict[str, Any]) -> Record:
+    """Fail for the numbers that the settings name; `later` ones pass once a file exists."""
+    number = int(record.value())
+    if number in settings.get("bad", ()):
+        raise ValueError(f"cannot bear {number}")
+    if number in settings.get("later", ()) and not Path(settings["until"]).exists():
+        raise ConnectionError("the oracle is silent")
+    if number in settings.get("stops", ()):
+        raise StopStream("look at this first")
+    return record
+
+
+@batch
+def bear_all(records: list[Record], settings: dict[str, Any]) -> list[Record]:
+    return [bear_unless(record, settings) for record in records]
