@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 
 from tests.support.kafka import Topics, delete_namespaces
+from tests.support.postgres import Database, PostgresMissing, Server, choose_server, database_on
 from tests.support.processes import Processes
 
 collect_ignore = ["bench", "support"]
@@ -40,6 +41,7 @@ ENVIRONMENT = dict(os.environ)
 """As it was before any test hid its settings: `broker` may be asked for first in the middle of one."""
 
 SAID = pytest.StashKey[str]()
+POSTGRES_SAID = pytest.StashKey[str]()
 PROCESSES = pytest.StashKey[Processes]()
 NAMESPACES: list[str] = []
 
@@ -84,10 +86,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say at the end which broker it was."""
+    """Say at the end which servers they were."""
     if SAID in config.stash:
         terminalreporter.section("broker")
         terminalreporter.write_line(config.stash[SAID])
+    if POSTGRES_SAID in config.stash:
+        terminalreporter.section("PostgreSQL")
+        terminalreporter.write_line(config.stash[POSTGRES_SAID])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -163,3 +168,36 @@ def processes(request: pytest.FixtureRequest, broker: Broker, namespace: str, tm
     with Processes(environment, tmp_path) as started:
         request.node.stash[PROCESSES] = started
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The real PostgreSQL of this run; tests take a `database` each. Without one the tests that need it fail."""
+    server = _postgres_or_fail(own=False)
+    request.config.stash[POSTGRES_SAID] = server.said
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres: Server) -> Iterator[Database]:
+    """A database of this test alone."""
+    with database_on(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Any]:
+    """A PostgreSQL of this test alone, which it may stop and start again."""
+    server = _postgres_or_fail(own=True)
+    yield server
+    server.stop()
+
+
+def _postgres_or_fail(*, own: bool) -> Server:
+    problem = ""
+    try:
+        return choose_server(ENVIRONMENT, own=own)
+    except PostgresMissing as missing:
+        problem = str(missing)
+    return pytest.fail(problem, pytrace=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from headgate.ports.connectors import Kinds
+from importlib.util import find_spec
+
+from headgate.ports.connectors import Kinds, UnknownKind
 from headgate.ports.destination import DestinationKind
 
 
 def installed_destinations() -> Kinds[DestinationKind]:
     """Return the destinations of this worker. Each is imported when a stream first names it."""
-    builtin = {"kafka": _kafka, "discard": _discard, "stdout": _stdout}
+    builtin = {"kafka": _kafka, "discard": _discard, "postgresql": _postgresql, "stdout": _stdout}
     return Kinds("destination", "headgate.destinations", builtin)
 
 
@@ -22,6 +24,17 @@ def _discard() -> DestinationKind:
     from headgate.destinations.discard import Discard
 
     return Discard()
+
+
+def _postgresql() -> DestinationKind:
+    if find_spec("psycopg") is None:
+        raise UnknownKind(
+            "The destination postgresql needs the library psycopg, which is not installed here.",
+            hint="Install it on the workers: pip install 'headgate[postgresql]'",
+        )
+    from headgate.destinations.postgresql.kind import Postgresql
+
+    return Postgresql()
 
 
 def _stdout() -> DestinationKind:

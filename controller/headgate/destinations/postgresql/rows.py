@@ -1,0 +1,148 @@
+"""Records made into lines of COPY: the hot path, compiled once for a layout.
+
+A line belongs to a *shape*: the columns that it has. Two records differ in shape only where a column with a default is
+left to the table, because the record does not say it. A tombstone's line has the key alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from headgate.destinations.postgresql.encoding import NULL, Unencodable, cell, encoder, line
+from headgate.destinations.postgresql.layout import Layout, Taken
+from headgate.destinations.postgresql.parts import MISSING, Headers, Part, Parts, compiled
+from headgate.destinations.postgresql.settings import PostgresqlDestinationSettings
+from headgate.ports.destination import RecordRefused
+from headgate_events.records import Record
+
+GONE: Final = -1
+"""The shape of a tombstone."""
+
+
+class Row(NamedTuple):
+    """One line, with its shape (the columns that it has, as bits of their number) and the record that it came from."""
+
+    shape: int
+    line: bytes
+    origin: Record
+
+
+class _Field(NamedTuple):
+    name: str
+    take: Part
+    put: Callable[[Any], str]
+    bit: int
+    optional: bool
+    is_key: bool
+
+
+class Rows:
+    """Makes rows of records. Raises RecordRefused for one that no row can be made of."""
+
+    def __init__(self, settings: PostgresqlDestinationSettings, layout: Layout) -> None:
+        self._layout = layout
+        self._fields = [_field(number, each, layout) for number, each in enumerate(layout.taken)]
+        self._key_fields = [next(each for each in self._fields if each.name == name) for name in layout.keys]
+        self._exact = any(each.column.exact for each in layout.taken)
+        self._needs_value = layout.needs_value
+        self._upserts = settings.mode == "upsert"
+        self._tombstones = settings.on_tombstone
+        self._refuses_unknown = settings.unknown_fields == "refuse" and self._needs_value
+        self._needs_object = self._needs_value and settings.fields_from == "by_name"
+
+    def columns(self, shape: int) -> list[str]:
+        """Return the names of the columns of a shape, in the order of its cells."""
+        if shape == GONE:
+            return list(self._layout.keys)
+        return [each.name for each in self._fields if shape & each.bit]
+
+    def row(
+        self, value: bytes | None, key: bytes | None, headers: Headers | None, timestamp_ms: int, origin: Record
+    ) -> Row | None:
+        """Return the row of one output, or None where it has none (a tombstone that is skipped)."""
+        topic, partition, offset = origin.topic() or "", origin.partition() or 0, origin.offset() or 0
+        parts = Parts(value, key, headers, topic, partition, offset, timestamp_ms, self._exact)
+        at = ""
+        try:
+            if value is None and (self._upserts or self._needs_value):
+                return self._tombstone(parts, origin)
+            if self._needs_object:
+                self._check_fields(parts)
+            shape = 0
+            cells: list[str] = []
+            for name, take, put, bit, optional, is_key in self._fields:
+                at = name
+                found = take(parts)
+                if found is None or found is MISSING:
+                    if is_key:
+                        raise Unencodable("is part of the key, and null or missing")
+                    if found is None or not optional:
+                        cells.append(NULL)
+                        shape |= bit
+                    continue
+                cells.append(cell(put(found)))
+                shape |= bit
+            if not shape:
+                raise Unencodable("and every other takes its default: the record has none of their fields")
+            return Row(shape, line(cells), origin)
+        except Unencodable as problem:
+            raise self._refusal(f"what the column {at} takes {problem}" if at else str(problem), origin) from None
+
+    def _tombstone(self, parts: Parts, origin: Record) -> Row | None:
+        if self._tombstones == "skip":
+            return None
+        if self._tombstones == "refuse":
+            raise Unencodable("it has no value, and tombstones are refused")
+        cells = []
+        for each in self._key_fields:
+            found = each.take(parts)
+            if found is None or found is MISSING:
+                raise Unencodable(f"it has no value, and its key says nothing for the column {each.name}")
+            cells.append(cell(each.put(found)))
+        return Row(GONE, line(cells), origin)
+
+    def _check_fields(self, parts: Parts) -> None:
+        found = parts.value_json() if parts.value is not None else None
+        if not isinstance(found, dict):
+            raise Unencodable("its value is no JSON object, whose fields the columns take by name")
+        if self._refuses_unknown and not self._layout.fields.issuperset(found):
+            unknown = sorted(set(found) - self._layout.fields)
+            raise Unencodable(f"its value has fields that no column takes: {', '.join(unknown)[:200]}")
+
+    @staticmethod
+    def _refusal(problem: str, origin: Record) -> RecordRefused:
+        return RecordRefused(
+            f"The record at {where(origin)} has no row: {problem}.",
+            origin=origin,
+            code="record.unmappable",
+            hint="Change the stream's columns, its transform, or what on_error does with such records.",
+        )
+
+
+def where(origin: Record) -> str:
+    """Return a record's place, for people."""
+    return f"{origin.topic()}[{origin.partition()}] offset {origin.offset()}"
+
+
+def runs(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return the stretches of equal shape, as (first, one after the last)."""
+    found: list[tuple[int, int]] = []
+    begun = 0
+    for number in range(1, len(rows) + 1):
+        if number == len(rows) or rows[number].shape != rows[begun].shape:
+            found.append((begun, number))
+            begun = number
+    return found
+
+
+def _field(number: int, taken: Taken, layout: Layout) -> _Field:
+    column = taken.column
+    return _Field(
+        name=column.name,
+        take=compiled(taken.part, as_time=column.sort == "time"),
+        put=encoder(column.sort, column.element),
+        bit=1 << number,
+        optional=column.has_default,
+        is_key=column.name in layout.keys,
+    )
