@@ -10,7 +10,14 @@ from headgate.ports.destination import DestinationKind
 
 def installed_destinations() -> Kinds[DestinationKind]:
     """Return the destinations of this worker. Each is imported when a stream first names it."""
-    builtin = {"kafka": _kafka, "discard": _discard, "postgresql": _postgresql, "stdout": _stdout}
+    builtin = {
+        "kafka": _kafka,
+        "discard": _discard,
+        "postgresql": _postgresql,
+        "stdout": _stdout,
+        "jsonl": _jsonl,
+        "parquet": _parquet,
+    }
     return Kinds("destination", "headgate.destinations", builtin)
 
 
@@ -41,3 +48,20 @@ def _stdout() -> DestinationKind:
     from headgate.destinations.stdout import Stdout
 
     return Stdout()
+
+
+def _jsonl() -> DestinationKind:
+    from headgate.destinations.files.kinds import JsonLinesFiles
+
+    return JsonLinesFiles()
+
+
+def _parquet() -> DestinationKind:
+    if find_spec("pyarrow") is None:
+        raise UnknownKind(
+            "The destination parquet needs the library pyarrow, which is not installed here.",
+            hint="Install it on the workers: pip install 'headgate[files]'",
+        )
+    from headgate.destinations.files.kinds import ParquetFiles
+
+    return ParquetFiles()

@@ -1,0 +1,211 @@
+"""JSON Lines: one JSON object a line, as it came, with an envelope around it where the settings say so.
+
+A value is looked at (it must be a JSON object) and never written anew, so numbers, spelling and the order of keys stay.
+Line breaks between its tokens become spaces; within a string JSON has none.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+
+from headgate.destinations.files.formats import Sink, Values, refuse
+from headgate.ports.connectors import ConnectorRefused
+from headgate.ports.destination import Output
+from headgate_events.records import Record
+
+Compression = Literal["none", "gzip", "zstd"]
+EXTENSIONS: Final[Mapping[Compression, str]] = {"none": "jsonl", "gzip": "jsonl.gz", "zstd": "jsonl.zst"}
+_HINT: Final = "Write JSON objects, set record: envelope, or on_error: dead_letter."
+_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")
+
+
+class JsonLines:
+    """The format, as the settings have it."""
+
+    def __init__(self, compression: Compression, record: Literal["value", "envelope"]) -> None:
+        self.enveloped = record == "envelope"
+        self.extension = EXTENSIONS[compression]
+        self._compression = compression
+
+    def prepare(self, folder: Path | None, nonce: str) -> None:
+        """Nothing to prepare."""
+
+    def values_of(self, outputs: Sequence[Output]) -> Values:
+        """Put envelopes around values: topic, partition, offset, timestamp, key, headers, value."""
+        return [enveloped(output) for output in outputs]
+
+    def writing(self, sink: Sink) -> WritingLines:
+        """Begin a file."""
+        return WritingLines(_COMPRESSORS[self._compression](sink))
+
+
+class WritingLines:
+    """One file of lines being written."""
+
+    def __init__(self, sink: Compressor) -> None:
+        self._sink = sink
+        self.records = 0
+        self.size_bytes = 0
+
+    def add(self, values: Values, origins: Sequence[Record]) -> None:
+        """Write values as lines, once all of them are known to be objects."""
+        text = lines(values, origins)
+        self._sink.write(text)
+        self.records += len(values)
+        self.size_bytes = self._sink.size_bytes
+
+    def finish(self, facts: Mapping[str, str]) -> None:
+        """Write what the compressor holds back."""
+        self._sink.finish()
+        self.size_bytes = self._sink.size_bytes
+
+    def abandon(self) -> None:
+        """Nothing is buffered but by the compressor."""
+
+
+def lines(values: Values, origins: Sequence[Record]) -> bytes:
+    """Return values as lines. Raises RecordRefused for the first that is no JSON object."""
+    try:
+        shapes = {type(each) for each in map(orjson.loads, values)}  # type: ignore[arg-type]
+    except orjson.JSONDecodeError:
+        shapes = set()
+    if shapes != {dict}:
+        for value, origin in zip(values, origins, strict=True):
+            _look_at(value, origin)
+    text = b"\n".join(values)  # type: ignore[arg-type]
+    if text.count(b"\n") != len(values) - 1 or b"\r" in text:
+        text = b"\n".join([value.translate(_BREAKS) for value in values if value is not None])
+    return text + b"\n"
+
+
+def _look_at(value: bytes | None, origin: Record) -> None:
+    if value is None:
+        refuse(origin, "has no value, so there is nothing to write as a line", _HINT)
+    try:
+        found = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        refuse(origin, f"is not JSON ({error})", _HINT)
+    if not isinstance(found, dict):
+        refuse(origin, "is JSON, but not an object", _HINT)
+
+
+def enveloped(output: Output) -> bytes:
+    """Return an output with all that belongs to it as one JSON object.
+
+    Text stands as text; bytes that are no UTF-8, and a value that is no JSON, as `{"base64": …}`.
+    """
+    origin = output.origin
+    return orjson.dumps(
+        {
+            "topic": origin.topic(),
+            "partition": origin.partition(),
+            "offset": origin.offset(),
+            "timestamp": output.timestamp_ms,
+            "key": _text(output.key),
+            "headers": [[name, _text(value)] for name, value in output.headers or ()],
+            "value": _json(output.value),
+        }
+    )
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _json(value: bytes | None) -> Any:
+    if value is None:
+        return None
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+    return orjson.Fragment(value)
+
+
+class Compressor(Protocol):
+    """Writes to a sink, compressed or not."""
+
+    size_bytes: int
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class _Plain:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self.size_bytes += len(data)
+
+    def finish(self) -> None:
+        pass
+
+
+class _Gzip(_Plain):
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        self._compress = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+
+    def write(self, data: bytes) -> None:
+        super().write(self._compress.compress(data))
+
+    def finish(self) -> None:
+        super().write(self._compress.flush())
+
+
+class _Zstandard(_Plain):
+    """One frame a file: not every reader goes on after the first."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink)
+        try:
+            import pyarrow as pa
+        except ImportError as error:
+            raise ConnectorRefused(
+                "compression: zstd needs pyarrow.", hint="Install headgate[files] on the workers."
+            ) from error
+        self._buffer = _Passing(super().write)
+        self._compress = pa.CompressedOutputStream(pa.PythonFile(self._buffer, "w"), "zstd")
+
+    def write(self, data: bytes) -> None:
+        self._compress.write(data)
+
+    def finish(self) -> None:
+        self._compress.close()
+
+
+class _Passing:
+    """A file that hands on what is written to it, and whose closing closes nothing else."""
+
+    closed = False
+
+    def __init__(self, write: Any) -> None:
+        self._write = write
+
+    def write(self, data: Any) -> int:
+        self._write(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+_COMPRESSORS: Final[Mapping[Compression, Any]] = {"none": _Plain, "gzip": _Gzip, "zstd": _Zstandard}
