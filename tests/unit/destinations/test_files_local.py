@@ -36,6 +36,11 @@ def beside(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / ".headgate" / "orders.7").iterdir())
 
 
+def forward_and_commit(destination: LocalFiles, records: list[MadeRecord]) -> None:
+    destination.forward(records)
+    destination.commit({P0: Committed(records[-1].offset() + 1)}, None)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_can_be_seen_before_a_commit_and_all_of_it_after(kind: str, tmp_path: Path) -> None:
     owner = Owner(make(kind, tmp_path), FIRST, [0, 1])
@@ -68,8 +73,7 @@ def test_a_value_that_is_no_object_is_refused_and_named(kind: str, value: bytes 
     good = [record(0, number) for number in range(3)]
     bad = MadeRecord(TOPIC, 0, 3, value)
     with pytest.raises(RecordRefused, match=r"flights\[0\] at 3") as refused:
-        destination.forward([*good, bad, record(0, 4)])
-        destination.commit({P0: Committed(5)}, None)
+        forward_and_commit(destination, [*good, bad, record(0, 4)])
     assert refused.value.origin is bad
     destination.open()
     destination.positions({P0: FIRST})
@@ -85,8 +89,7 @@ def test_two_halves_of_an_object_do_not_make_one_of_two_records(tmp_path: Path) 
     destination.positions({P0: FIRST})
     values = [b'{"a":[{}', b"{}]}", b"{}{}"]
     with pytest.raises(RecordRefused, match="at 0"):
-        destination.forward([MadeRecord(TOPIC, 0, number, value) for number, value in enumerate(values)])
-        destination.commit({P0: Committed(3)}, None)
+        forward_and_commit(destination, [MadeRecord(TOPIC, 0, number, value) for number, value in enumerate(values)])
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])

@@ -15,7 +15,7 @@ from headgate.destinations.files.formats import Format
 from headgate.destinations.files.local import LocalFiles
 from headgate.destinations.files.settings import FilesSettings, JsonLinesSettings, ParquetSettings
 from headgate.destinations.files.stored import StoredFiles, open_store
-from headgate.ports.connectors import ConnectorContext, ConnectorRefused, Delivery
+from headgate.ports.connectors import ConnectorContext, Delivery
 from headgate.ports.destination import Destination
 from headgate_events.errors import HeadgateError
 from headgate_events.schema.common import Check
@@ -68,10 +68,8 @@ class ParquetFiles(_Files):
     settings: ClassVar[type[BaseModel]] = ParquetSettings
 
     def _form(self, settings: ParquetSettings) -> Format:
-        try:
-            from headgate.destinations.files.columns import Parquet
-        except ImportError as error:
-            raise ConnectorRefused("Parquet needs pyarrow.", hint="Install headgate[files] on the workers.") from error
+        from headgate.destinations.files.columns import Parquet
+
         return Parquet(settings.compression, settings.record, settings.columns, settings.unknown_fields)
 
     def _check_more(self, settings: ParquetSettings, context: ConnectorContext) -> Sequence[Check]:
