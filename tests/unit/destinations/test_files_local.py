@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from headgate.destinations.files.kinds import JsonLinesFiles
+from headgate.destinations.files.local import LocalFiles
 from headgate.ports.destination import RecordRefused, StaleOwner, Token
 from headgate.ports.log import Committed, TopicPartition
 from tests.support.file_system_steps import Steps
