@@ -25,7 +25,7 @@ MADE: list[LocalFiles] = []
 
 def make(kind: str, folder: Path, **settings: Any) -> LocalFiles:
     """Make a destination of the kind in a folder, not open yet."""
-    of = JsonLinesFiles() if kind == "jsonl" else ParquetFiles()
+    of: Any = JsonLinesFiles() if kind == "jsonl" else ParquetFiles()
     made = of.destination(of.settings.model_validate({"folder": str(folder), **settings}), context())
     assert isinstance(made, LocalFiles)
     MADE.append(made)
