@@ -179,11 +179,18 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture
-def database(postgres: Server) -> Iterator[Database]:
-    """A database of this test alone."""
+@pytest.fixture(scope="session")
+def shared_database(postgres: Server) -> Iterator[Database]:
+    """The database that tests take in turn: to make one takes longer than most of them."""
     with database_on(postgres) as made:
         yield made
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Database:
+    """An empty database of PostgreSQL."""
+    shared_database.clear()
+    return shared_database
 
 
 @pytest.fixture

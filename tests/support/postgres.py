@@ -243,7 +243,7 @@ def answers(conninfo: str) -> bool:
 
 
 class Database:
-    """A database of one test, owned by a role of its own that is no superuser, and the suite's own view into it."""
+    """A database that a role of its own owns, which is no superuser, and the suite's own view into it."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -251,6 +251,7 @@ class Database:
         self.user = self.name
         self.password = f"canary-{secrets.token_hex(8)}"
         self._own: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._administrator: psycopg.Connection[tuple[Any, ...]] | None = None
         self.administrator("CREATE ROLE {} LOGIN PASSWORD {}", sql.Identifier(self.user), sql.Literal(self.password))
         self.administrator("CREATE DATABASE {} OWNER {}", sql.Identifier(self.name), sql.Identifier(self.user))
 
@@ -281,16 +282,18 @@ class Database:
         return cursor.fetchall() if cursor.description else []
 
     def let_go(self) -> None:
-        """Close the suite's own connection, as before a restart of the server."""
-        if self._own is not None:
-            self._own.close()
-            self._own = None
+        """Close the suite's own connections, as before a restart of the server; they are made again when needed."""
+        for connection in (self._own, self._administrator):
+            if connection is not None:
+                connection.close()
+        self._own = self._administrator = None
 
     def administrator(self, query: str, *parts: sql.Composable) -> list[tuple[Any, ...]]:
         """Run a statement as the server's administrator, in its own database."""
-        with psycopg.connect(self._server.conninfo, autocommit=True) as connection:
-            cursor = connection.execute(sql.SQL(query).format(*parts))
-            return cursor.fetchall() if cursor.description else []
+        if self._administrator is None or self._administrator.closed:
+            self._administrator = psycopg.connect(self._server.conninfo, autocommit=True)
+        cursor = self._administrator.execute(sql.SQL(query).format(*parts))
+        return cursor.fetchall() if cursor.description else []
 
     def forbid_connections(self) -> None:
         """Let nobody but an administrator in, as in a maintenance."""
@@ -309,11 +312,24 @@ class Database:
         )
         return len(ended)
 
+    def clear(self) -> None:
+        """Make it as good as new: nothing in it, nobody connected, everybody let in."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+        name = sql.Identifier(self.name)
+        self.administrator("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
+        self.administrator("ALTER DATABASE {} CONNECTION LIMIT -1", name)
+        self.administrator(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}", sql.Literal(self.name)
+        )
+        self.run("DROP OWNED BY CURRENT_USER CASCADE")
+
     def drop(self) -> None:
         """Remove the database and its role."""
-        self.let_go()
         self.administrator("DROP DATABASE IF EXISTS {} WITH (FORCE)", sql.Identifier(self.name))
         self.administrator("DROP ROLE IF EXISTS {}", sql.Identifier(self.user))
+        self.let_go()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,14 +11,7 @@ import pytest
 from headgate.destinations.postgresql.kind import Postgresql
 from headgate.ports.connectors import ConnectorContext, Delivery
 from headgate.testing import DestinationConformance, GivenConnections, Seen, context_for
-from tests.support.postgres import Database, Server, database_on
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Server) -> Iterator[Database]:
-    """One database for all of these tests: making one takes longer than most of them."""
-    with database_on(postgres) as made:
-        yield made
+from tests.support.postgres import Database
 
 
 class OnPostgresql(DestinationConformance):
@@ -27,10 +20,8 @@ class OnPostgresql(DestinationConformance):
     database: Database
 
     @pytest.fixture(autouse=True)
-    def table(self, shared: Database) -> None:
-        self.database = shared
-        for name in ("events", "latest", "headgate_positions"):
-            shared.run(f"DROP TABLE IF EXISTS {name}")
+    def table(self, database: Database) -> None:
+        self.database = database
         self.make_table()
 
     def make_table(self) -> None:

@@ -45,7 +45,8 @@ def examine(
         layout, problems = fit(settings, table, lambda declared: tables.type_name(session, declared))
         sentence = "; ".join(problems)
         if problems:
-            sentence = sentence[0].upper() + sentence[1:]
+            if sentence.startswith("the "):
+                sentence = f"T{sentence[1:]}"
             checks.append(_failed("destination.columns", SchemaConflict.code, f"{sentence}.", REMEDY))
         else:
             checks.append(_passed("destination.columns", f"{name} takes {len(layout.taken)} column(s)"))

@@ -43,12 +43,13 @@ def fit(
 
     `spelled` gives a declared type as the catalogue spells it.
     """
-    where = f"the table {settings.schema_name}.{settings.table}"
+    name_here = f"{settings.schema_name}.{settings.table}"
+    where = f"the table {name_here}"
     problems: list[str] = []
     declared = settings.declared()
     taken: list[Taken] = []
     if table.kind not in {"r", "p"}:
-        problems.append(f"{where[4:]} is no table; only rows of a table commit together with the positions")
+        problems.append(f"{name_here} is no table; only rows of a table commit together with the positions")
     problems += [f"{where} has no column {name}" for name in declared if name not in table.columns]
     for name, column in table.columns.items():
         wanted = declared.get(name)
