@@ -28,6 +28,7 @@ from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts, partition_of
+from headgate.worker.claims import Claims
 from headgate.worker.dead_letters import DeadLetters
 from headgate.worker.failures import TooManyErrors, TransformFailed
 from headgate.worker.fencing import fence
@@ -76,12 +77,15 @@ class Engine:
         self._committed_s = 0.0
         self._paces: PacesCommits | None = None
         self._dead_letters: DeadLetters | None = None
+        self._claims: Claims | None = None
         self._limit: ErrorLimit | None = None
         self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
         self.moved_s = 0.0
         """When a record was last moved, or the source was last seen at its end; seconds of the monotonic clock."""
+        self.at_end = False
+        """Whether the last batch left nothing to read: every partition that is read was seen at its end."""
 
     @property
     def is_open(self) -> bool:
@@ -148,8 +152,9 @@ class Engine:
         reader, self._reader = self._reader, None
         destination, self._destination = self._destination, None
         dead_letters, self._dead_letters = self._dead_letters, None
+        claims, self._claims = self._claims, None
         self._paces = None
-        for part in (dead_letters, destination, reader):
+        for part in (dead_letters, claims, destination, reader):
             try:
                 if part is not None:
                     part.close()
@@ -226,14 +231,14 @@ class Engine:
         records = self.accounts.owned(records)
         return [each for each in records if partition_of(each) not in self.stopped] if self.stopped else records
 
-    @property
-    def at_end(self) -> bool:
-        """Whether every partition that is read was seen at its end, with nothing after it."""
+    def _stands_at_end(self) -> bool:
+        """Say whether every partition that is read was seen at its end, with nothing after it."""
         accounts, ends = self.accounts.of, self._ends
         return all(each in ends and accounts[each].position <= ends[each] for each in accounts.keys() - self.stopped)
 
     def _note_progress(self, moved: bool) -> None:
         now_s = self._clock.monotonic_s()
+        self.at_end = not moved and self._stands_at_end()
         if moved or self.at_end:
             self.moved_s = now_s
         elif not self.uncommitted and now_s - self._committed_s >= RECOMMIT_S:
@@ -517,6 +522,14 @@ class Engine:
             error, self._raised = self._raised, None
             raise error
 
+    def _claim(self, view: View, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Token]:
+        """Claim partitions anew, each time that they are taken on or gone back to."""
+        assert self.pipeline is not None
+        if self._claims is None:
+            context = self.pipeline.context
+            self._claims = Claims(context.log, context.clock, Topics(self.pipeline.namespace), context.worker)
+        return self._claims.claim(view, partitions)
+
     def _begin(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Account]:
         """Decide where partitions begin, by the rule of `core/drain`."""
         if not partitions:
@@ -527,8 +540,7 @@ class Engine:
         view = self._run()
         committed: Mapping[TopicPartition, Committed]
         if self._destination.positions_in == "destination":
-            token = Token(view.incarnation, view.started_epoch, 0)
-            committed = self._destination.positions(dict.fromkeys(partitions, token))
+            committed = self._destination.positions(self._claim(view, partitions))
         else:
             committed = self._reader.committed(partitions)
         accounts: dict[TopicPartition, Account] = {}
