@@ -13,6 +13,7 @@ def installed_destinations() -> Kinds[DestinationKind]:
     builtin = {
         "kafka": _kafka,
         "discard": _discard,
+        "http": _http,
         "postgresql": _postgresql,
         "stdout": _stdout,
         "jsonl": _jsonl,
@@ -31,6 +32,17 @@ def _discard() -> DestinationKind:
     from headgate.destinations.discard import Discard
 
     return Discard()
+
+
+def _http() -> DestinationKind:
+    if find_spec("httpx") is None:
+        raise UnknownKind(
+            "The destination http needs the library httpx, which is not installed here.",
+            hint="Install it on the workers: pip install 'headgate[http]'",
+        )
+    from headgate.destinations.http.kind import Http
+
+    return Http()
 
 
 def _postgresql() -> DestinationKind:

@@ -10,7 +10,6 @@ two do not mix. A pipe that nobody empties holds the stream up; after a bound th
 
 from __future__ import annotations
 
-import base64
 import os
 import select
 import threading
@@ -21,6 +20,7 @@ from typing import Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from headgate.destinations.shown import shown
 from headgate.ports.connectors import ConnectorContext, ConnectorRefused, ConnectorUnavailable, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, Token, outputs_of
 from headgate.ports.log import Committed, TopicPartition
@@ -177,32 +177,11 @@ def _pieces(lines: Sequence[bytes]) -> list[bytes]:
 
 
 def _line(output: Output) -> bytes:
-    origin = output.origin
-    fields = {
-        "topic": origin.topic(),
-        "partition": origin.partition(),
-        "offset": origin.offset(),
-        "timestamp_ms": output.timestamp_ms,
-        **_shown("key", output.key),
-        **_shown("value", output.value),
-    }
-    if output.headers:
-        fields["headers"] = [{"name": name, **_shown("value", value)} for name, value in output.headers]
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(shown(output), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _bare(output: Output) -> bytes:
     return (output.value or b"") + b"\n"
-
-
-def _shown(name: str, data: bytes | str | None) -> dict[str, Any]:
-    """Return bytes as a member of a JSON object."""
-    if data is None or isinstance(data, str):
-        return {name: data}
-    try:
-        return {name: data.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(data).decode()}
 
 
 def _stuck() -> ConnectorUnavailable:

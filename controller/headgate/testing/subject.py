@@ -46,6 +46,8 @@ class DestinationUnderTest:
     """What a record without a value does: it is read as such, refused, deletes its key's record, or leaves no trace."""
     source_topic: str = "made"
 
+    order: ClassVar[Literal["partition", "key"]] = "partition"
+    """What keeps its order: all records of a source partition, or only those of one key in it."""
     visible_within_s: ClassVar[float] = 0.0
     """How long after its commit a record may take to be visible; more than 0 where readers are told later."""
 
@@ -156,7 +158,7 @@ class DestinationUnderTest:
                 return seen
 
     def sees(self, *records: Record | Output) -> None:
-        """Assert that a reader sees these records, in order within each source partition.
+        """Assert that a reader sees these records, in order within each source partition (or each key there).
 
         Exactly once: each of them once and nothing else. At least once: each of them, perhaps again, and nothing else.
         """
@@ -171,11 +173,12 @@ class DestinationUnderTest:
         assert not missing, f"a reader does not see {len(missing)} of {len(wanted)} records: {missing[:3]}"
         if self.delivery == "exactly_once":
             assert len(seen) == len(wanted), f"a reader sees {len(seen)} records of {len(wanted)}: some are doubled"
-        of_partition: dict[int | None, list[int]] = {}
+        ordered: dict[Any, list[int]] = {}
         for each, value in zip(records, wanted, strict=True):
             origin = each.origin if isinstance(each, Output) else each
-            of_partition.setdefault(origin.partition(), []).append(seen.index(value))
-        for partition, places in of_partition.items():
+            key = each.key if isinstance(each, Output) else each.key()
+            ordered.setdefault((origin.partition(), key if self.order == "key" else None), []).append(seen.index(value))
+        for (partition, _), places in ordered.items():
             assert places == sorted(places), f"records of partition {partition} overtook each other: {places}"
 
     def sees_at_most(self, *records: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,8 @@ class Visibility(DestinationUnderTest):
 
     def test_order_is_kept_within_each_partition_over_many_batches(self, owners: Owners) -> None:
         owner, records = owners.make(), self.records(40, partitions=3)
+        if self.order == "key":
+            records = [replace(each, with_key=b"key-%d" % (each.at_offset % 7)) for each in records]
         owner.begin(*map(self.partition, range(3)))
         for number, start in enumerate(range(0, len(records), 7)):
             owner.forward(records[start : start + 7])
@@ -104,7 +107,8 @@ class Visibility(DestinationUnderTest):
         self._committed(owners, records)
         self.sees(*records)
         if self.keeps_records and self.carries_headers:
-            assert [list(each.headers or ()) for each in self.read()] == [list(HEADERS), [], []]
+            read = {repr(self.as_read(each.value)): list(each.headers or ()) for each in self.read()}
+            assert [read[repr(self.as_read(each.value()))] for each in records] == [list(HEADERS), [], []]
 
     def test_headers_of_a_transform_may_be_text_or_nothing(self, owners: Owners) -> None:
         owner, record = owners.make(), self.record(0)
@@ -124,7 +128,7 @@ class Visibility(DestinationUnderTest):
         self._committed(owners, [self.record(0), bare])
         self.sees(self.record(0), bare)
         if self.keeps_records and self.carries_keys:
-            assert self.read()[-1].key is None
+            assert any(each.key is None for each in self.read())
 
     def test_a_record_without_a_value(self, owners: Owners) -> None:
         kept = self.record(1)
@@ -139,7 +143,8 @@ class Visibility(DestinationUnderTest):
         first, second = self.as_read(records[0].value()), self.as_read(kept.value())
         expected: dict[str, list[Any]] = {"kept": [first, second, self.as_read(None)], "delete": [second]}
         wanted = expected.get(self.tombstones, [first, second])
-        assert self.seen(len(wanted)) == wanted
+        seen = self.seen(len(wanted))
+        assert seen == wanted or (self.order == "key" and sorted(map(repr, seen)) == sorted(map(repr, wanted)))
 
     def test_values_are_carried_whatever_they_are(self, owners: Owners) -> None:
         strange = self.record(1, value=bytes(range(256)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import threading
@@ -17,13 +16,7 @@ import pytest
 from headgate.destinations.stdout import HELD_BYTES, Stdout, StdoutSettings
 from headgate.ports.connectors import ConnectorRefused, ConnectorUnavailable
 from headgate.testing import DestinationConformance, MadeRecord, Seen, context_for
-
-
-def unshown(fields: Mapping[str, Any], name: str) -> bytes | None:
-    if (encoded := fields.get(f"{name}_base64")) is not None:
-        return base64.b64decode(encoded)
-    text = fields[name]
-    return None if text is None else text.encode()
+from tests.support.endpoint import unshown
 
 
 class TestStdout(DestinationConformance):
