@@ -16,7 +16,8 @@ from headgate.destinations.files.kinds import JsonLinesFiles, ParquetFiles
 from headgate.destinations.files.local import LocalFiles
 from headgate.ports.destination import Output, Token
 from headgate.ports.log import Committed, TopicPartition
-from tests.support.made import MadeRecord, context
+from headgate.testing import MadeRecord
+from tests.support.made import context
 
 TOPIC = "flights"
 MADE: list[LocalFiles] = []

@@ -14,9 +14,10 @@ from headgate.destinations.files.kinds import JsonLinesFiles
 from headgate.destinations.files.local import LocalFiles
 from headgate.ports.destination import RecordRefused, StaleOwner, Token
 from headgate.ports.log import Committed, TopicPartition
+from headgate.testing import MadeRecord
 from tests.support.file_system_steps import Steps
 from tests.support.files import TOPIC, Owner, check_prefix, close_all, make, read, record
-from tests.support.made import MadeRecord, context
+from tests.support.made import context
 
 P0, P1 = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
 FIRST, SECOND = Token(7, 3, 10), Token(7, 3, 11)
@@ -117,7 +118,7 @@ def test_an_envelope_tells_where_a_record_came_from(tmp_path: Path) -> None:
     destination = make("jsonl", tmp_path, record="envelope")
     destination.open()
     destination.positions({P0: FIRST})
-    headers: list[tuple[str, bytes | None]] = [("h", b"1"), ("h", b"\xff"), ("none", None)]
+    headers = (("h", b"1"), ("h", b"\xff"), ("none", None))
     destination.forward(
         [
             MadeRecord(TOPIC, 0, 5, b'{"n": 1.0}', b"key", headers, 12),
