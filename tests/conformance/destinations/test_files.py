@@ -119,10 +119,10 @@ class InStore(OfObjects):
     """`file://` through pyarrow: the path that an object store takes."""
 
     def settings(self) -> Mapping[str, Any]:
-        return {"folder": "some/where", "store": "lake"}
+        return {"folder": "some/where", "connection": "lake"}
 
     def broken_settings(self) -> Mapping[str, Any]:
-        return {"folder": "some/where", "store": "no-such-store"}
+        return {"folder": "some/where", "connection": "no-such-store"}
 
     def context(self, delivery: Delivery, worker: str) -> ConnectorContext:
         connections = GivenConnections({"lake": {"kind": "files", "uri": f"file://{self.folder}"}})
@@ -153,12 +153,12 @@ class TestParquetInStore(InStore):
     kind = ParquetInStore()
 
     def settings(self) -> Mapping[str, Any]:
-        return {"folder": "some/where", "store": "lake", "columns": COLUMNS}
+        return {"folder": "some/where", "connection": "lake", "columns": COLUMNS}
 
     read = TestParquet.read
 
     def test_columns_cannot_be_inferred_there(self) -> None:
-        settings = self.kind.settings.model_validate({"folder": "some/where", "store": "lake"})
+        settings = self.kind.settings.model_validate({"folder": "some/where", "connection": "lake"})
         checks = self.kind.check(settings, self.context("at_least_once", "worker-a"))
         assert [check.code for check in checks if check.result == "failed"] == ["config.invalid"]
 

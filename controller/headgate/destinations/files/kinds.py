@@ -33,7 +33,7 @@ class _Files:
         """Look whether the folder is there, may be written to, and keeps the promise that the stream wants."""
         try:
             self._form(settings)
-            found = _look_at_folder(settings) if settings.store is None else _look_at_store(settings, context)
+            found = _look_at_folder(settings) if settings.connection is None else _look_at_store(settings, context)
             return [found, *self._check_more(settings, context)]
         except HeadgateError as error:
             return [_failed(error.code, error.message, error.hint or "")]
@@ -44,7 +44,7 @@ class _Files:
     def destination(self, settings: FilesSettings, context: ConnectorContext) -> Destination:
         """Make the destination, not open yet."""
         form = self._form(settings)
-        if settings.store is None:
+        if settings.connection is None:
             return LocalFiles(settings, context, form)
         return StoredFiles(settings, context, form)
 
@@ -77,7 +77,7 @@ class ParquetFiles(_Files):
         from headgate.destinations.files.columns import NEEDS_COLUMNS, with_envelope
         from headgate.destinations.files.frozen import FrozenSchema
 
-        if settings.store is not None:
+        if settings.connection is not None:
             if settings.columns is None:
                 return [_failed("config.invalid", NEEDS_COLUMNS, "Name the columns with their types.")]
             return ()
@@ -119,7 +119,7 @@ def _look_at_store(settings: FilesSettings, context: ConnectorContext) -> Check:
     system, folder = open_store(settings, context)
     with explaining(f"Looking at the folder {settings.folder}"):
         system.get_file_info(folder)
-    return Check(name="destination", result="passed", message=f"the store {settings.store} answers")
+    return Check(name="destination", result="passed", message=f"the store {settings.connection} answers")
 
 
 def _failed(code: str, message: str, hint: str) -> Check:

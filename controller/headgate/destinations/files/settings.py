@@ -32,18 +32,18 @@ def _without_steps_up(folder: str) -> str:
 
 
 Folder = Annotated[str, StringConstraints(min_length=1, max_length=1_024), AfterValidator(_without_steps_up)]
-StoreName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ConnectionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class FilesSettings(Closed):
     """What JSON Lines and Parquet have in common.
 
-    `folder` is an absolute path on the worker's machine; with `store`, a connection of the kind `files`, it is a path
+    `folder` is an absolute path on the worker's machine; with `connection`, one of the kind `files`, it is a path
     within that store. `record: envelope` adds topic, partition, offset, timestamp and key to what is written.
     """
 
     folder: Folder
-    store: StoreName | None = None
+    connection: ConnectionName | None = None
     record: Literal["value", "envelope"] = "value"
     roll: Roll = Field(default_factory=Roll)
 

@@ -115,8 +115,8 @@ class Object:
 
 def open_store(settings: FilesSettings, context: ConnectorContext) -> tuple[Any, str]:
     """Return the store's file system and the folder's path in it. Raises ConnectorRefused, without the URI in it."""
-    assert settings.store is not None, "only a destination with a store is opened in one"
-    store = context.connections.find(settings.store, "files", Store)
+    assert settings.connection is not None, "only a destination with a store is opened in one"
+    store = context.connections.find(settings.connection, "files", Store)
     try:
         from pyarrow.fs import FileSystem
     except ImportError as error:
@@ -125,7 +125,7 @@ def open_store(settings: FilesSettings, context: ConnectorContext) -> tuple[Any,
         system, base = FileSystem.from_uri(store.uri.get_secret_value())
     except (ValueError, OSError, NotImplementedError):
         raise ConnectorRefused(
-            f"The URI of the connection {settings.store} is not one that pyarrow opens.",
+            f"The URI of the connection {settings.connection} is not one that pyarrow opens.",
             hint="See pyarrow.fs.FileSystem.from_uri.",
         ) from None  # the error's text holds the URI, and the URI may hold a key
     return system, str(PurePosixPath(base) / settings.folder.lstrip("/"))
