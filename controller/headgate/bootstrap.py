@@ -110,6 +110,7 @@ def make_worker(settings: Settings, log: Log | None = None) -> Worker:
         session_timeout_ms=settings.worker_session_timeout_ms,
         shutdown_timeout_s=settings.worker_shutdown_timeout_s,
         source_check_s=settings.worker_source_check_s,
+        position_check_s=settings.worker_position_check_s,
         transform_modules=settings.transform_module_names,
     )
     return Worker(

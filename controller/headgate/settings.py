@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     worker_session_timeout_ms: SessionTimeoutMs = 6_000
     worker_shutdown_timeout_s: Annotated[float, Field(gt=0, le=3_600)] = 30.0
     worker_source_check_s: Annotated[float, Field(gt=0, le=86_400)] = 30.0
+    worker_position_check_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     transform_modules: Annotated[str, Field(max_length=4_096)] = DEFAULT_TRANSFORM_MODULES
     connections: Annotated[str, Field(max_length=4_096)] | None = None
     secret_folders: Annotated[str, Field(max_length=4_096)] = DEFAULT_SECRET_FOLDERS

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from headgate_events.records import Record
 
@@ -260,6 +260,15 @@ class Log(Protocol):
 
         Raises NotAuthorized, LogUnavailable or another LogError.
         """
+        ...
+
+
+@runtime_checkable
+class DescribesTopics(Protocol):
+    """A log that can tell a topic's settings."""
+
+    def topic_config(self, topic: str, timeout_s: float) -> Mapping[str, str]:
+        """Return the settings of a topic, defaults of the brokers included. Raises LogError."""
         ...
 
 

@@ -9,7 +9,7 @@ and checks: it says what there is, without taking part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -77,6 +77,19 @@ class SourceCatalogue(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TellsAge(Protocol):
+    """A catalogue that knows how old its records are, and how old they may become before the source drops them."""
+
+    def retention_ms(self) -> int | None:
+        """Return the age at which records are dropped, -1 for never, None where that cannot be told."""
+        ...
+
+    def timestamps(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+        """Return the timestamp of the first record at or after each position; absent where none came in time."""
+        ...
 
 
 class SourceKind(Protocol):

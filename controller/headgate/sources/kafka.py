@@ -9,14 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.client_settings import ConsumerSettings
 from headgate.ports.connectors import ConnectorContext
-from headgate.ports.errors import TopicMissing
-from headgate.ports.log import Batch, Committed, LogConsumer, Range, RebalanceListener, TopicPartition
+from headgate.ports.errors import LogError, TopicMissing
+from headgate.ports.log import Batch, Committed, DescribesTopics, LogConsumer, Range, RebalanceListener, TopicPartition
 from headgate.ports.source import SourceCatalogue, SourceReader
 from headgate_events.schema.common import TopicName
 
 REQUEST_S: Final = 10.0
 COMMITTED_S: Final = 30.0
 """Longer than a request, because committed positions wait for the transactions that hold them."""
+SAMPLE_KBYTES: Final = 256
+"""What is fetched to learn the timestamp of one record."""
 QUEUED_KBYTES: Final = 16_384
 """What a task's reader buffers at most: several commit intervals of a fast stream, and a bound on memory."""
 
@@ -91,6 +93,7 @@ class KafkaCatalogue:
     def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
         self._topic = settings.topic
         self._log = context.log
+        self._clock = context.clock
         self._isolation = settings.isolation
         self._group = context.group
         self._consumer: LogConsumer | None = None
@@ -113,6 +116,39 @@ class KafkaCatalogue:
     def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         """Ask for the group's committed positions as a client that never joins."""
         return self._client().committed(partitions, COMMITTED_S)
+
+    def retention_ms(self) -> int | None:
+        """Ask for the topic's retention; a compacted topic drops by key, which no age tells."""
+        if not isinstance(self._log, DescribesTopics):
+            return None
+        try:
+            config = self._log.topic_config(self._topic, REQUEST_S)
+        except LogError:
+            return None  # whoever may read a topic may not be allowed to see its settings
+        policies = {each.strip() for each in config.get("cleanup.policy", "delete").split(",")}
+        retention = config.get("retention.ms", "")
+        if "delete" not in policies:
+            return -1
+        return int(retention) if retention.lstrip("-").isdigit() else None
+
+    def timestamps(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+        """Read one record of each partition, for as long as a request may take."""
+        found: dict[TopicPartition, int] = {}
+        if not positions:
+            return found
+        consumer = self._log.consumer(isolation=self._isolation, queued_kbytes=SAMPLE_KBYTES, fetch_wait_ms=50)
+        try:
+            consumer.assign(positions)
+            deadline_s = self._clock.monotonic_s() + REQUEST_S
+            while len(found) < len(positions) and self._clock.monotonic_s() < deadline_s:
+                for record in consumer.poll(100, 0.1).records:
+                    place = TopicPartition(record.topic() or "", record.partition() or 0)
+                    if place not in found:
+                        found[place] = int(record.timestamp()[1])
+                        consumer.pause([place])
+        finally:
+            consumer.close()
+        return found
 
     def close(self) -> None:
         """Stop the client, if there was need of one."""

@@ -19,6 +19,7 @@ from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Report
 from headgate.worker.pipeline import Means, any_failed, attempt, build, judge, passed
 from headgate.worker.positions import by_start_policy, check_positions, nested, partitions_of
+from headgate.worker.risk import RiskWatch
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
 
@@ -26,6 +27,8 @@ THREADS: Final = 2
 MAX_AT_ONCE: Final = 64
 RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 10.0
+AGAIN_AND_AGAIN: Final = frozenset({"look", "risk"})
+"""Chores that are never done with."""
 
 Ids = list[str]
 Done = Callable[[], Report | None]
@@ -82,6 +85,7 @@ class Chores:
         self._done: dict[str, set[tuple[Any, ...]]] = {}
         self._tries: dict[tuple[Any, ...], tuple[int, float]] = {}
         self._listed_at_s: dict[str, float] = {}
+        self._risk = RiskWatch()
 
     def forget(self, stream: str) -> None:
         """Forget what was done for a stream that asks for nothing any more."""
@@ -114,6 +118,14 @@ class Chores:
                 self._listed_at_s[view.stream] = now_s
                 self._start(("look", view.stream, now_s), now_s, lambda: list_source(view, means))
 
+    def look(self, view: View, now_s: float) -> None:
+        """Look whether a stream that stands still is about to lose records. Call it on its highest-ranking worker."""
+        self._start(("risk", view.stream), now_s, lambda: self._risk.look(view, self._means))
+
+    def forget_looks(self, stream: str) -> None:
+        """Forget what was seen of the positions of a stream that moves again, or is gone."""
+        self._risk.forget(stream)
+
     def collect(self, now_s: float) -> list[Report]:
         """Return the reports of chores that ended; those that failed are tried again after a while."""
         reports = []
@@ -122,7 +134,8 @@ class Chores:
             error = future.exception()
             if error is None:
                 self._tries.pop(key, None)
-                self._done.setdefault(key[1], set()).add(key)
+                if key[0] not in AGAIN_AND_AGAIN:
+                    self._done.setdefault(key[1], set()).add(key)
                 if (report := future.result()) is not None:
                     reports.append(report)
                 continue

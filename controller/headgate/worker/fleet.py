@@ -69,6 +69,16 @@ class Fleet:
         others = {name for name, member in self._members.items() if name != self._me and member.alive(now_s)}
         return frozenset(others | {self._me} if me else others)
 
+    def tasks_of(self, stream: str, incarnation: int, now_s: float) -> dict[str, Mapping[str, Any]]:
+        """Return what each worker that is heard last said of its task of this stream."""
+        return {
+            name: task
+            for name, member in self._members.items()
+            if not member.silent(now_s)
+            for task in member.beat.get("tasks") or ()
+            if task.get("stream") == stream and task.get("incarnation") == incarnation
+        }
+
     def left_open(self, stream: str, incarnation: int, now_s: float) -> tuple[tuple[str, str], ...]:
         """Return (transactional id, instance) of workers that fell silent while they ran this stream."""
         return tuple(

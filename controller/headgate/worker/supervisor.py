@@ -29,9 +29,12 @@ from headgate.worker.follower import Follower
 from headgate.worker.mailbox import MAX_REPORTS, Mailbox, Order, Outbox, Report
 from headgate.worker.pipeline import Means
 from headgate.worker.reporter import Reporter
+from headgate.worker.rounds import Rounds
 from headgate.worker.runner import Runner, Running
 from headgate.worker.task import Task
 from headgate.worker.view import View, view_of
+from headgate.worker.watching import CONDITION as STALLED
+from headgate.worker.watching import StallWatch
 from headgate_events.errors import HeadgateError
 from headgate_events.names import is_stream_name
 from headgate_events.records import Record
@@ -40,6 +43,10 @@ from headgate_events.version import __version__
 
 CHORES_EVERY_S: Final = 0.25
 TIDY_EVERY_S: Final = 10.0
+WATCH_EVERY_S: Final = 1.0
+SAY_AGAIN_S: Final = 5.0
+LOOKS_AT_ONCE: Final = 8
+"""How many streams that stand still are looked at in one round of chores at most."""
 
 logger = structlog.get_logger("headgate.worker")
 
@@ -80,6 +87,10 @@ class Supervisor:
         self._reporter = Reporter(means.log, topics, means.clock, options.name)
         self._queue: queue.Queue[Report] = queue.Queue(MAX_REPORTS)
         self._views: dict[str, View] = {}
+        self._resting: dict[str, bytes] = {}
+        self._rounds = Rounds(options.position_check_s)
+        self._stalls = StallWatch()
+        self._said: dict[tuple[str, str], tuple[int, float]] = {}
         self._changed: set[str] = set()
         self._live: frozenset[str] = frozenset()
         self._ranks: dict[tuple[str, int], list[str]] = {}
@@ -90,6 +101,7 @@ class Supervisor:
         self._asked: dict[int, int] = {}
         self._next_beat_s = float("-inf")
         self._next_chores_s = float("-inf")
+        self._next_watch_s = float("-inf")
         self._beat_number = 0
         self._awaited_beat = 0
         self._started = 0
@@ -164,11 +176,21 @@ class Supervisor:
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 logger.warning("a state cannot be read", action="worker.state", stream=name, error=repr(error))
                 return
+        self._resting.pop(name, None)
         if view is not None and (view.asks_something or any(key[0] == name for key in self.handles)):
             self._views[name] = view
         else:
-            self._views.pop(name, None)
+            before = self._views.pop(name, None)
             self._chores.forget(name)
+            if before is not None:
+                self._stalls.forget(before.key)
+        if view is None or not view.may_lose:
+            if self._rounds.remove(name):
+                self._chores.forget_looks(name)
+        else:
+            self._rounds.add(name, self._clock.monotonic_s())
+            assert value is not None
+            self._resting[name] = value  # as it came: there may be very many that only rest
         self._changed.add(name)
         self._next_chores_s = float("-inf")  # whatever it asks for is begun now
 
@@ -264,6 +286,33 @@ class Supervisor:
                 self._chores.begin(
                     view, now_s, partial(self._stragglers, view), partial(self._left_open_by_silent, view, now_s)
                 )
+
+        self._look_after_stalled(now_s)
+        for name in self._rounds.due(now_s, LOOKS_AT_ONCE):
+            standing = view_of(orjson.loads(self._resting[name]))
+            if self._ranked(standing)[:1] == [self._me]:
+                self._chores.look(standing, now_s)
+
+    def _look_after_stalled(self, now_s: float) -> None:
+        """Say which running streams neither move nor are at the end of their source, and which of those move again."""
+        if now_s < self._next_watch_s:
+            return
+        self._next_watch_s = now_s + WATCH_EVERY_S
+        for view in self._views.values():
+            if view.status != "RUNNING" or self._ranked(view)[:1] != [self._me]:
+                self._stalls.forget(view.key)
+                self._said.pop((view.stream, "condition-raised"), None)
+                continue
+            found = self._stalls.judge(view, self._fleet.tasks_of(*view.key, now_s), now_s)
+            if found is None:
+                continue
+            kind, message = found
+            version, at_s = self._said.get((view.stream, kind), (-1, 0.0))
+            if version == view.version and now_s - at_s < SAY_AGAIN_S:
+                continue
+            self._said[view.stream, kind] = (view.version, now_s)
+            data = {"condition": STALLED} | ({"message": message} if message else {})
+            self._reporter.add(Report.of(view, self._me, kind, data, f"{STALLED}-{view.version}"))
 
     def _tidy(self, view: View, now_s: float) -> None:
         """Clear errors that nobody has any more: of tasks before the present ones, and of workers that are gone."""

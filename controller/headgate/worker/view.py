@@ -15,6 +15,7 @@ from headgate_events.schema.common import Status
 
 RUNS: Final = frozenset({Status.RUNNING.value, Status.FAILED.value})
 WITH_TASK: Final = RUNS | {Status.DRAINING.value}
+STANDING_STILL: Final = frozenset({Status.PAUSED.value, Status.FAILED.value, Status.FAILED_PERMANENTLY.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class View:
     """The ids of those standing errors that only a person ends."""
     failed: frozenset[TopicPartition] = frozenset()
     """The partitions with such an error: nobody reads them before the stream is recovered."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """What each condition that holds says."""
     carries_on: bool = False
     """Whether the stream failed permanently in some partitions alone, so that tasks move the others."""
 
@@ -68,6 +71,11 @@ class View:
     def drains(self) -> bool:
         """Whether tasks finish what is in flight and hand in receipts."""
         return self.status == Status.DRAINING.value
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether the source may drop what was not read, because nobody reads it (at least somewhere) for now."""
+        return self.status in STANDING_STILL
 
     @property
     def asks_something(self) -> bool:
@@ -94,6 +102,7 @@ def view_of(state: Mapping[str, Any]) -> View:
         rejected=state["revision"].get("rejected"),
         restart_version=state.get("restart_version", 0),
         retry_version=state.get("retry_version", 0),
+        conditions={name: held.get("message") or "" for name, held in conditions.items()},
         unclean="unclean" in conditions,
         fence_pending="fence_pending" in conditions,
         listed=bool(drain.get("listed")),

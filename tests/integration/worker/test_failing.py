@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -144,6 +145,36 @@ def test_positions_that_the_log_has_lost_fail_for_good_and_a_resume_says_how_man
     accepted = headgate.commands.resume("orders", {"policy": "earliest"}).outcome(30)
     assert (accepted.outcome, accepted.message) == ("accepted", "0 records are read again, 15 are skipped.")
     assert numbers(headgate.until_moved(destination, 15)) == [*range(10), *range(25, 30)]
+
+
+def test_a_paused_stream_says_how_long_is_left_until_its_source_drops_what_it_has_not_read(headgate: Headgate) -> None:
+    source = headgate.topics.create("source", 1, {"retention.ms": str(24 * 3_600_000)})
+    destination = headgate.source("destination", 1)
+    headgate.worker("a", worker_position_check_s=0.3)
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "kafka", "topic": destination},
+    )
+    headgate.done(headgate.commands.pause("orders"))
+    headgate.until_status("orders", "PAUSED")
+    twenty_hours_ago_ms = int(time.time() * 1000) - 20 * 3_600_000
+    producer = headgate.plain_producer()
+    for number in range(50):
+        producer.produce(source, b"%d" % number, partition=0, timestamp=twenty_hours_ago_ms)
+    assert producer.flush(30) == 0
+    at_risk = headgate.until("orders", "is at risk", lambda state: "position_at_risk" in state.conditions)
+    held = at_risk.conditions["position_at_risk"]
+    assert held.message == f"About 3 h until the source drops records that were not read: {source}[0]."
+
+    headgate.delete_records(source, 0, before=30)
+    lost = f"The source has dropped at least 20 records that were not read: {source}[0]."
+    later = headgate.until(
+        "orders", "says what is lost", lambda state: state.conditions["position_at_risk"].message == lost
+    )
+    assert later.conditions["position_at_risk"].since_ms == held.since_ms
+    headgate.done(headgate.commands.resume("orders", {"policy": "earliest"}))
+    assert not headgate.until_status("orders", "RUNNING").conditions
 
 
 def test_a_definition_that_cannot_run_is_not_started_and_every_item_is_said(headgate: Headgate) -> None:

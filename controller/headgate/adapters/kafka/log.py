@@ -143,6 +143,10 @@ class KafkaLog:
         if check.verdict == "failed":
             raise LogError(f"The topic {topic} could not be created: {check.detail}", hint=check.hint)
 
+    def topic_config(self, topic: str, timeout_s: float) -> Mapping[str, str]:
+        """Return a topic's settings, defaults of the brokers included."""
+        return TopicAdministration(self._settings).config(topic, timeout_s)
+
     def _asker(self) -> Consumer:
         with self._lock:
             if self._asking is None:

@@ -87,6 +87,13 @@ class TopicAdministration:
             checks[spec.name] = _check(spec, found.get(spec.name, 0), spec.partitions or shared, configs[spec.name])
         return [checks[spec.name] for spec in specs]
 
+    def config(self, topic: str, timeout_s: float = TIMEOUT_S) -> Mapping[str, str]:
+        """Return a topic's settings, defaults included. Raises LogError."""
+        found = self._configs([topic], time.monotonic() + timeout_s)[topic]
+        if isinstance(found, LogError):
+            raise found
+        return found
+
     def _partitions(self, timeout_s: float) -> Mapping[str, int]:
         """Return the numbers of partitions of all topics."""
         try:
