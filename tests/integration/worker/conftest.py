@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 
 from headgate import bootstrap
@@ -178,6 +178,21 @@ class Headgate:
             )
         finally:
             asking.close()
+
+    def forget_group(self, group: str) -> None:
+        """Delete a group with its positions, as the broker does when nobody was in it for too long."""
+        client = admin(self.servers)
+
+        def gone() -> bool:
+            (deleted,) = client.delete_consumer_groups([group]).values()
+            try:
+                deleted.result(WAIT_S)
+            except KafkaException as error:
+                assert error.args[0].code() == KafkaError.NON_EMPTY_GROUP, error
+                return False
+            return True
+
+        eventually(gone, WAIT_S, f"the group {group} is empty and gone")
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         client = admin(self.servers)

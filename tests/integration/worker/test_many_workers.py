@@ -16,8 +16,16 @@ QUICK = {
 }
 
 
-def start_worker(processes: Processes, name: str, **more: str) -> HeadgateProcess:
-    process = processes.start("worker", "--name", name, environment=QUICK | more)
+@pytest.fixture(params=["classic", "consumer"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Both protocols of consumer groups: the classic one, and that of KIP-848."""
+    return str(request.param)
+
+
+def start_worker(processes: Processes, name: str, protocol: str = "classic", **more: str) -> HeadgateProcess:
+    process = processes.start(
+        "worker", "--name", name, environment=QUICK | {"HEADGATE_GROUP_PROTOCOL": protocol} | more
+    )
     process.wait_for_output("worker.ready", WAIT_S)
     return process
 
@@ -37,9 +45,9 @@ def two_way(headgate: Headgate, **more: object) -> tuple[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_worker_killed_in_the_middle_of_traffic_costs_no_record_and_doubles_none(
-    headgate: Headgate, processes: Processes
+    headgate: Headgate, processes: Processes, protocol: str
 ) -> None:
-    workers = {name: start_worker(processes, name) for name in ("a", "b")}
+    workers = {name: start_worker(processes, name, protocol) for name in ("a", "b")}
     source, destination = two_way(headgate)
     headgate.until("orders", "runs on both", lambda state: set(state.tasks) == {"a", "b"})
     sent = 0
@@ -50,7 +58,7 @@ def test_a_worker_killed_in_the_middle_of_traffic_costs_no_record_and_doubles_no
             if _ == 1:
                 workers[victim].kill()
         headgate.until_moved(destination, sent, timeout_s=60)
-        workers[victim] = start_worker(processes, victim)
+        workers[victim] = start_worker(processes, victim, protocol)
         headgate.until("orders", "runs on both again", lambda state: set(state.tasks) == {"a", "b"})
     moved = headgate.until_moved(destination, sent)
     assert numbers(moved) == list(range(sent))
@@ -66,9 +74,9 @@ def test_a_worker_killed_in_the_middle_of_traffic_costs_no_record_and_doubles_no
 
 
 def test_two_workers_share_the_partitions_and_one_that_is_asked_to_leave_hands_its_own_over(
-    headgate: Headgate, processes: Processes
+    headgate: Headgate, processes: Processes, protocol: str
 ) -> None:
-    a, b = start_worker(processes, "a"), start_worker(processes, "b")
+    a, b = start_worker(processes, "a", protocol), start_worker(processes, "b", protocol)
     source, destination = two_way(headgate)
     headgate.until("orders", "runs on both", lambda state: set(state.tasks) == {"a", "b"})
     headgate.produce(source, 1_000, partitions=4)

@@ -192,3 +192,19 @@ def test_headers_timestamps_and_the_partition_of_a_key_are_kept(headgate: Headga
     assert (first.key, first.value, first.headers) == (b"key", b"1", (("a", b"1"), ("a", None)))
     assert (second.key, second.value) == (b"gone", None)
     assert [each.timestamp_ms for each in (first, second, third)] == [1_600_000_000_000 + n for n in range(3)]
+
+
+def test_a_paused_streams_place_survives_that_the_group_forgets_it(headgate: Headgate) -> None:
+    source, destination = headgate.source("source", 2), headgate.source("destination", 2)
+    headgate.produce(source, 100, partitions=2)
+    headgate.worker("a")
+    headgate.create_and_start(
+        "orders", source={"kind": "kafka", "topic": source}, destination={"kind": "kafka", "topic": destination}
+    )
+    headgate.until_moved(destination, 100)
+    headgate.done(headgate.commands.pause("orders"))
+    paused = headgate.until_status("orders", "PAUSED")
+    headgate.forget_group(f"{headgate.namespace}.orders.{paused.incarnation}")
+    headgate.produce(source, 50, start=100, partitions=2)
+    headgate.done(headgate.commands.resume("orders"))
+    assert sorted(numbers(headgate.until_moved(destination, 150))) == list(range(150)), "nothing is read again"
