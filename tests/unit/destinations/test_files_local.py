@@ -94,6 +94,22 @@ def test_two_halves_of_an_object_do_not_make_one_of_two_records(tmp_path: Path) 
         forward_and_commit(destination, [MadeRecord(TOPIC, 0, number, value) for number, value in enumerate(values)])
 
 
+def test_a_value_on_trust_has_a_line_of_its_own_and_its_frame_is_looked_at(tmp_path: Path) -> None:
+    destination = make("jsonl", tmp_path, check="framing")
+    destination.open()
+    destination.positions({P0: FIRST})
+    values = [b'{"a":01}', b"{}", b'{\n"b":1}']
+    with pytest.raises(RecordRefused, match="at 1"):
+        destination.forward([MadeRecord(TOPIC, 0, number, value) for number, value in enumerate([b"{}", b"[1]"])])
+    destination.open()
+    destination.positions({P0: FIRST})
+    destination.forward([MadeRecord(TOPIC, 0, number, value) for number, value in enumerate(values[:2])])
+    destination.forward([MadeRecord(TOPIC, 0, 2, values[2])])
+    destination.commit({P0: Committed(3)}, None)
+    (path,) = tmp_path.glob("*.jsonl")
+    assert path.read_bytes() == b'{"a":01}\n{}\n{ "b":1}\n'
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 def test_lines_are_compressed_as_the_settings_say(compression: str, tmp_path: Path) -> None:
     destination = make("jsonl", tmp_path, compression=compression)

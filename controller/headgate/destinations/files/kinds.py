@@ -58,7 +58,7 @@ class JsonLinesFiles(_Files):
     def _form(self, settings: JsonLinesSettings) -> Format:
         from headgate.destinations.files.lines import JsonLines
 
-        return JsonLines(settings.compression, settings.record)
+        return JsonLines(settings.compression, settings.record, settings.check)
 
 
 class ParquetFiles(_Files):

@@ -49,9 +49,14 @@ class FilesSettings(Closed):
 
 
 class JsonLinesSettings(FilesSettings):
-    """Settings of `destination: {kind: jsonl, folder: …}`: one JSON object a line."""
+    """Settings of `destination: {kind: jsonl, folder: …}`: one JSON object a line.
+
+    `check: framing` does not parse values: each begins with { and ends with }, on a line of its own, and nothing more
+    is known of it. For sources that are known to hold JSON.
+    """
 
     compression: Literal["none", "gzip", "zstd"] = "none"
+    check: Literal["full", "framing"] = "full"
 
 
 class ParquetSettings(FilesSettings):
