@@ -1,7 +1,7 @@
 """`python -m tests.bench [NAME …] [--quick] [--write]`: speed as ratios, side by side with hand-written loops.
 
-Names: latency, projector, worker, files, restore, idle, valve; all of them without a name. `--quick` takes smaller sizes
-and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between its marks.
+Names: latency, projector, worker, files, restore, idle, valve; all of them without a name. `--quick` takes smaller
+sizes and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between its marks.
 """
 
 from __future__ import annotations
