@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.client_settings import ProducerSettings
 from headgate.ports.connectors import ConnectorContext, Delivery
-from headgate.ports.destination import Destination, Output, PositionsIn, Token
-from headgate.ports.errors import LogError
+from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token
+from headgate.ports.errors import LogError, RecordTooLarge
 from headgate.ports.log import Committed, HeaderList, LogProducer, TopicPartition, TransactionalProducer
 from headgate.session import TransactionalSession
 from headgate_events.records import Record
@@ -48,9 +48,17 @@ class KafkaDestinationSettings(BaseModel):
 def _forward(
     producer: LogProducer | TransactionalProducer, records: Sequence[Record], settings: KafkaDestinationSettings
 ) -> None:
-    """Produce records as they are: the hot path, which is the adapter's."""
+    """Produce records as they are: the hot path, which is the adapter's.
+
+    The adapter does not say which record was too large; the largest one is.
+    """
     keep_headers, keep_partition = settings.headers == "keep", settings.partition == "source"
-    producer.forward(settings.topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
+    try:
+        producer.forward(settings.topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
+    except RecordTooLarge as error:
+        raise _refused(
+            error, max(records, key=lambda each: len(each.key() or b"") + len(each.value() or b""))
+        ) from error
 
 
 def _write(produce: Any, topic: str, outputs: Sequence[Output], settings: KafkaDestinationSettings) -> None:
@@ -58,7 +66,14 @@ def _write(produce: Any, topic: str, outputs: Sequence[Output], settings: KafkaD
     by_source = settings.partition == "source"
     for value, key, headers, partition, timestamp_ms, origin in outputs:
         to = origin.partition() if partition is None and by_source else partition
-        produce(topic, value, key, headers if keep else None, to, timestamp_ms)
+        try:
+            produce(topic, value, key, headers if keep else None, to, timestamp_ms)
+        except RecordTooLarge as error:
+            raise _refused(error, origin) from error
+
+
+def _refused(error: RecordTooLarge, origin: Record) -> RecordRefused:
+    return RecordRefused(error.message, origin=origin, code=error.code, hint=error.hint)
 
 
 class TransactionalDestination:
@@ -89,7 +104,7 @@ class TransactionalDestination:
         producer = self._producer()
         try:
             _forward(producer, records, self._settings)
-        except LogError:
+        except (LogError, RecordRefused):
             self._session.doubt()
             raise
 
@@ -100,7 +115,7 @@ class TransactionalDestination:
         producer = self._producer()
         try:
             _write(producer.produce, self._settings.topic, outputs, self._settings)
-        except LogError:
+        except (LogError, RecordRefused):
             self._session.doubt()
             raise
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headgate.ports.destination import RecordRefused
-from headgate.testing.owner import Owner
+from headgate.testing.owner import Owner, place_of
 from headgate.testing.records import MadeRecord, output_of
 from headgate.testing.subject import DestinationUnderTest, Owners
 
@@ -190,18 +190,21 @@ class Visibility(DestinationUnderTest):
 
 
 def refused_at(owner: Owner, records: list[MadeRecord], wrong: MadeRecord) -> None:
-    """Assert that writing and committing records ends in a refusal that names the wrong one."""
-    with pytest.raises(RecordRefused) as refusal:
-        _write_and_commit(owner, records)
-    origin = refusal.value.origin
-    assert (origin.topic(), origin.partition(), origin.offset()) == (
-        wrong.topic(),
-        wrong.partition(),
-        wrong.offset(),
-    ), "the refusal names the source's record that it is about"
-    assert refusal.value.message
+    """Assert that moving records ends in a refusal that names the wrong one, whichever way they are handed over."""
 
+    def write() -> None:
+        owner.write([output_of(record) for record in records])
+        owner.commit()
 
-def _write_and_commit(owner: Owner, records: list[MadeRecord]) -> None:
-    owner.write([output_of(record) for record in records])
-    owner.commit()
+    def forward() -> None:
+        owner.forward(records)
+        owner.commit()
+
+    for move in (write, forward):
+        with pytest.raises(RecordRefused) as refusal:
+            move()
+        origin = refusal.value.origin
+        named = (origin.topic(), origin.partition(), origin.offset())
+        assert named == (wrong.topic(), wrong.partition(), wrong.offset()), "the refusal names the source's record"
+        assert refusal.value.message
+        owner.begin(place_of(wrong))

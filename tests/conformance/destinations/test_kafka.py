@@ -21,6 +21,7 @@ PARTITIONS = 3
 ON_THE_REAL_ONE = {
     "test_a_commit_with_nothing_written_but_moved_positions_shows_nothing",
     "test_a_predecessor_that_comes_to_itself_after_its_heir_committed_changes_nothing",
+    "test_a_refused_record_is_named_and_the_others_survive",
     "test_an_heir_fences_a_predecessor_that_has_written",
     "test_headers_are_carried_or_do_no_harm",
     "test_one_partition_moves_and_the_others_stay",
@@ -61,6 +62,9 @@ class OnKafka(DestinationConformance):
 
     def broken_settings(self) -> Mapping[str, Any]:
         return {"topic": f"{self.destination_topic}.is-not-there"}
+
+    def refused_value(self) -> bytes:
+        return b"x" * 1_000_001
 
     def context(self, delivery: Delivery, worker: str) -> ConnectorContext:
         return context_for(delivery, worker=worker, namespace=self.destination_topic, log=self.log)
