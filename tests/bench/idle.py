@@ -99,15 +99,15 @@ def main(cluster: Cluster, quick: bool = False) -> list[Row]:
         cluster.process("-m", "headgate.cli.main", "worker", **settings, HEADGATE_WORKER_NAME="b") as b,
     ):
         pids = [a.pid, b.pid]
-        empty, _ = observe(pids)
+        empty, empty_percent = observe(pids)
         began = time.monotonic()
         _start(cluster, topics.namespace, source, destination, streams)
-        print(f"  {streams} streams run after {time.monotonic() - began:.0f} s")
+        print(f"  {streams} streams run after {time.monotonic() - began:.0f} s; alone: {empty_percent:.1f} %")
         full, percent = observe(pids)
     ours = (
         (full.resident_mb - empty.resident_mb) / streams,
         (full.threads - empty.threads) / streams,
-        percent / streams,
+        (percent - empty_percent) / streams,
     )
     with cluster.process("-m", "tests.bench.idle", "bare", cluster.bootstrap_servers, source, str(streams)) as other:
         log = max(cluster.folder.glob("*.log"), key=lambda path: path.stat().st_ctime)

@@ -82,8 +82,8 @@ class Engine:
         self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
-        self.moved_s = 0.0
-        """When a record was last moved, or the source was last seen at its end; seconds of the monotonic clock."""
+        self.moved_ms = 0
+        """When a record was last moved, or the source was last seen at its end; epoch milliseconds."""
         self.at_end = False
         """Whether the last batch left nothing to read: every partition that is read was seen at its end."""
 
@@ -106,7 +106,8 @@ class Engine:
         self._held = True
         self._reader.open(self)  # joining goes on beside the opening of the destination; it is heard of in `stand`
         self._destination.open()
-        self.moved_s = self._clock.monotonic_s()
+        self.moved_ms = self._clock.now_ms()
+        self._committed_s = self._clock.monotonic_s()
 
     def take_on_settings(self, pipeline: Pipeline) -> None:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
@@ -237,11 +238,10 @@ class Engine:
         return all(each in ends and accounts[each].position <= ends[each] for each in accounts.keys() - self.stopped)
 
     def _note_progress(self, moved: bool) -> None:
-        now_s = self._clock.monotonic_s()
         self.at_end = not moved and self._stands_at_end()
         if moved or self.at_end:
-            self.moved_s = now_s
-        elif not self.uncommitted and now_s - self._committed_s >= RECOMMIT_S:
+            self.moved_ms = self._clock.now_ms()
+        if not moved and not self.uncommitted and self._clock.monotonic_s() - self._committed_s >= RECOMMIT_S:
             self._recommit()
 
     def _recommit(self) -> None:
@@ -418,7 +418,8 @@ class Engine:
             if self._destination.positions_in != "source_transaction":
                 self._reader.commit(positions)
             self.accounts.committed(positions)
-            self._committed_s = self.moved_s = self._clock.monotonic_s()
+            self._committed_s = self._clock.monotonic_s()
+            self.moved_ms = self._clock.now_ms()
             if self._refused:
                 self._refused = {
                     (place, offset): refused

@@ -121,16 +121,12 @@ class Task:
             "in_flight": engine.uncommitted,
             "partitions_drained": len(self._receipts) if view.drains else 0,
             "transactional_ids": engine.transactional_ids,
-            "last_progress_ms": self._progress_ms(),
+            "last_progress_ms": engine.moved_ms,
             "at_end": phase == "running" and engine.at_end,
             "waits_for": self._waits_for(),
             "error": None if failure is None else failure.message,
             "next_retry_ms": None if failure is None else failure.next_retry_ms,
         }
-
-    def _progress_ms(self) -> int:
-        """Return when a record was last moved or the end last seen, by the wall clock. Any thread may ask."""
-        return max(0, self._clock.now_ms() - round(1000 * (self._clock.monotonic_s() - self.engine.moved_s)))
 
     def _waits_for(self) -> str | None:
         """Say in a few words what keeps the task from going on; None when nothing does. Any thread may ask."""

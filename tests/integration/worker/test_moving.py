@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pytest
+
+from headgate.ports.log import Committed, TopicPartition
+from headgate.sources.kafka import KafkaReader
+from headgate.worker import engine
 from tests.integration.worker.conftest import Headgate, numbers
 
 
@@ -208,3 +215,25 @@ def test_a_paused_streams_place_survives_that_the_group_forgets_it(headgate: Hea
     headgate.produce(source, 50, start=100, partitions=2)
     headgate.done(headgate.commands.resume("orders"))
     assert sorted(numbers(headgate.until_moved(destination, 150))) == list(range(150)), "nothing is read again"
+
+
+def test_an_idle_task_commits_its_positions_again_from_time_to_time(
+    headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RECOMMIT_S", 0.5)
+    committed: list[dict[TopicPartition, Committed]] = []
+    commit = KafkaReader.commit
+
+    def noting(reader: KafkaReader, positions: Mapping[TopicPartition, Committed]) -> None:
+        commit(reader, positions)
+        committed.append(dict(positions))
+
+    monkeypatch.setattr(KafkaReader, "commit", noting)
+    source, destination = headgate.source("source", 2), headgate.source("destination", 2)
+    headgate.produce(source, 10, partitions=2)
+    headgate.worker("a")
+    headgate.create_and_start("orders", source={"topic": source}, destination={"kind": "kafka", "topic": destination})
+    headgate.until_moved(destination, 10)
+    headgate.until("orders", "commits again while nothing comes", lambda _: len(committed) >= 2)
+    assert {place.partition: each.position for place, each in committed[-1].items()} == {0: 5, 1: 5}
+    assert all(each.metadata for each in committed[-1].values()), "the account travels along"
