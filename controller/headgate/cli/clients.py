@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from headgate.cli.connection import Connection
 from headgate.cli.reaching import reach
 from headgate.cli.target import Target
 from headgate.settings import load_settings
+
+if TYPE_CHECKING:
+    from headgate_events.client.workers import WorkersClient
 
 FETCH_WAIT_MS: Final = 50
 """How long a broker may hold a fetch that finds nothing. A command reads to the end once, partition by partition, and
@@ -39,3 +42,12 @@ def connect(target: Target) -> Connection:
         return HistoryReader(servers, namespace, kafka=reading)
 
     return Connection(commands, state, history)
+
+
+def connect_workers(target: Target) -> WorkersClient:
+    """Return what reads the heartbeats of a cluster that answers. Raises as `connect` does."""
+    from headgate_events.client.workers import WorkersClient
+
+    settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
+    reach(target)
+    return WorkersClient(settings.bootstrap_servers, settings.namespace, kafka=settings.kafka)

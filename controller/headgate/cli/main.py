@@ -36,6 +36,7 @@ from headgate.cli.commands import (
     version,
     watch,
     worker,
+    workers,
 )
 from headgate.cli.commands import completion as completions
 from headgate.cli.exits import ENVIRONMENT, INTERRUPTED, OK, REFUSED, RUNTIME, exit_code_of
@@ -99,6 +100,7 @@ for _panel, _verbs in (
 ):
     for _verb in _verbs:
         app.command(rich_help_panel=_panel)(verb(_verb))
+app.add_typer(workers.app, name="workers", rich_help_panel=LOOKING)
 app.add_typer(context.app, name="context", rich_help_panel=SETTING_UP)
 app.add_typer(schema.app, name="schema", rich_help_panel=SETTING_UP)
 

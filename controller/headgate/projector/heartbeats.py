@@ -16,7 +16,7 @@ from headgate.ports.errors import LogError, PositionLost
 from headgate.ports.log import Log, LogConsumer, TopicPartition
 from headgate.projector.setup import ASK_TIMEOUT_S
 from headgate_events.errors import InvalidRequest
-from headgate_events.names import check_worker_name
+from headgate_events.names import check_worker_name, cordoned_worker
 from headgate_events.records import Record
 
 SILENT_AFTER_BEATS: Final = 3
@@ -41,6 +41,7 @@ class Heartbeats:
         self._behind: set[TopicPartition] = set()
         self._caught_up_s: float | None = None
         self._heard: dict[str, tuple[float, float, bool]] = {}
+        self._cordoned: set[str] = set()
         self._workers: Workers | None = None
         self._look_again_s = 0.0
 
@@ -93,7 +94,12 @@ class Heartbeats:
     def _hear(self, record: Record, now_s: float) -> None:
         key = record.key()
         try:
-            name = check_worker_name(key.decode() if isinstance(key, bytes) else str(key))
+            text = key.decode() if isinstance(key, bytes) else str(key)
+            if (cordoned := cordoned_worker(text)) is not None:
+                # Such a worker is there, and nothing is to be run on it.
+                (self._cordoned.discard if record.value() is None else self._cordoned.add)(cordoned)
+                return
+            name = check_worker_name(text)
             value = record.value()
             if value is None:
                 self._heard.pop(name, None)
@@ -110,6 +116,7 @@ class Heartbeats:
     def _judge(self, now_s: float) -> None:
         self._heard = {name: heard for name, heard in self._heard.items() if now_s - heard[0] < max(KEPT_S, heard[1])}
         present = {name: leaving for name, (at_s, bound_s, leaving) in self._heard.items() if now_s - at_s <= bound_s}
-        workers = Workers(frozenset(present), frozenset(name for name, leaving in present.items() if not leaving))
+        live = frozenset(name for name, leaving in present.items() if not leaving and name not in self._cordoned)
+        workers = Workers(frozenset(present), live)
         if workers != self._workers:
             self._workers = workers

@@ -1,7 +1,8 @@
 """The fleet: which workers are alive, and what those that fell silent left open.
 
 A worker is alive while its heartbeats come, judged by the time of their receipt on our own clock; only what was read
-while catching up is judged by its timestamp. A worker that says it is stopping counts as gone at once.
+while catching up is judged by its timestamp. A worker that says it is stopping counts as gone at once,
+and one that somebody cordoned takes no tasks, although it lives.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from headgate_events.names import cordoned_worker
 from headgate_events.records import Record
 
 MISSED_BEATS: Final = 3
@@ -42,6 +44,7 @@ class Fleet:
         self._me = me
         self._silent_after_s = silent_after_s
         self._members: dict[str, Member] = {}
+        self._cordons: dict[str, tuple[Mapping[str, Any], float]] = {}
 
     def take(self, record: Record, now_s: float, now_ms: int, *, caught_up: bool) -> None:
         """Take a heartbeat in; one that cannot be read is passed over, since it says nothing."""
@@ -49,6 +52,9 @@ class Fleet:
         if not isinstance(key, bytes):
             return
         name = key.decode(errors="replace")
+        if (cordoned := cordoned_worker(name)) is not None:
+            self._take_cordon(cordoned, value, now_s)
+            return
         if value is None:
             self._members.pop(name, None)
             return
@@ -61,13 +67,27 @@ class Fleet:
         silent_after_s = max(self._silent_after_s, MISSED_BEATS * interval_s)
         self._members[name] = Member(beat, now_s - age_s, silent_after_s)
 
+    def _take_cordon(self, worker: str, value: bytes | None, now_s: float) -> None:
+        try:
+            said = None if value is None else orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(said, dict):
+            self._cordons[worker] = (said, now_s)
+        else:
+            self._cordons.pop(worker, None)
+
+    def cordoned(self, worker: str) -> tuple[Mapping[str, Any], float] | None:
+        """Return what keeps tasks away from a worker, and when that was last read; None when nothing does."""
+        return self._cordons.get(worker)
+
     def live(self, now_s: float, *, me: bool) -> frozenset[str]:
-        """Return the workers that are alive; `me` says whether this one counts itself in."""
+        """Return the workers that are alive and not cordoned; `me` says whether this one counts itself in."""
         gone = [name for name, member in self._members.items() if now_s - member.seen_s > FORGET_S]
         for name in gone:
             del self._members[name]
         others = {name for name, member in self._members.items() if name != self._me and member.alive(now_s)}
-        return frozenset(others | {self._me} if me else others)
+        return frozenset((others | {self._me} if me else others) - self._cordons.keys())
 
     def tasks_of(self, stream: str, incarnation: int, now_s: float) -> dict[str, Mapping[str, Any]]:
         """Return what each worker that is heard last said of its task of this stream."""

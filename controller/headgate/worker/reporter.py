@@ -14,8 +14,9 @@ import structlog
 from headgate.ports.errors import LogError
 from headgate.ports.log import Clock, Log, LogProducer
 from headgate.worker.mailbox import Report
-from headgate_events.codec import HEARTBEAT_TYPE, encode, report_headers
+from headgate_events.codec import CORDON_TYPE, HEARTBEAT_TYPE, encode, report_headers
 from headgate_events.envelope import Envelope, rfc3339, to_headers
+from headgate_events.names import cordon_key
 from headgate_events.records import Record
 from headgate_events.topics import Topics
 
@@ -99,6 +100,24 @@ class Reporter:
             )
         except LogError as error:
             logger.warning("heartbeat not sent", action="worker.beat", error=str(error))
+
+    def say_cordon(self, payload: Mapping[str, Any]) -> None:
+        """Say again that this worker is cordoned; when that fails, it is said at the next occasion."""
+        headers = to_headers(
+            Envelope(
+                type=CORDON_TYPE,
+                id=f"{self._worker}-cordon-{self._clock.now_ms()}",
+                source=f"headgate/worker/{self._worker}",
+                subject=self._worker,
+                time=rfc3339(self._clock.now_ms()),
+            )
+        )
+        try:
+            self._ready().produce(
+                self._topics.heartbeats, encode(dict(payload)), cordon_key(self._worker).encode(), headers
+            )
+        except LogError as error:
+            logger.warning("cordon not said again", action="worker.cordon", error=str(error))
 
     def close(self, timeout_s: float) -> bool:
         """Wait, bounded, until everything is acknowledged; say whether it was."""

@@ -43,6 +43,8 @@ from headgate_events.version import __version__
 
 CHORES_EVERY_S: Final = 0.25
 TIDY_EVERY_S: Final = 10.0
+CORDON_AGAIN_S: Final = 900.0
+"""A quarter of the hour that the topic keeps a record."""
 WATCH_EVERY_S: Final = 1.0
 SAY_AGAIN_S: Final = 5.0
 LOOKS_AT_ONCE: Final = 8
@@ -97,6 +99,8 @@ class Supervisor:
         self._tidied: dict[tuple[str, str], float] = {}
         self._ready = False
         self._leaving = False
+        self._cordoned = False
+        self._cordon_said_s = float("-inf")
         self._looking = False
         self._asked: dict[int, int] = {}
         self._next_beat_s = float("-inf")
@@ -111,6 +115,7 @@ class Supervisor:
     def step(self, now_s: float) -> None:
         """Follow, place, do chores, report; waits at most `poll_s` for something to happen."""
         self._follow(now_s)
+        self._heed_cordon(now_s)
         if now_s >= self._next_beat_s:
             self._beat(now_s)
         if self._state.caught_up and self._beats.caught_up:
@@ -193,6 +198,21 @@ class Supervisor:
             self._resting[name] = value  # as it came: there may be very many that only rest
         self._changed.add(name)
         self._next_chores_s = float("-inf")  # whatever it asks for is begun now
+
+    def _heed_cordon(self, now_s: float) -> None:
+        """Say at once that we are cordoned, and say the cordon again before the topic forgets it."""
+        cordon = self._fleet.cordoned(self._me)
+        if (cordon is not None) != self._cordoned:
+            self._cordoned = cordon is not None
+            self._next_beat_s = float("-inf")
+            logger.info("cordoned" if self._cordoned else "no longer cordoned", action="worker.cordon")
+        if (
+            cordon is not None
+            and self._beats.caught_up
+            and now_s - max(cordon[1], self._cordon_said_s) >= CORDON_AGAIN_S
+        ):
+            self._cordon_said_s = now_s
+            self._reporter.say_cordon({**cordon[0], "said_by": self.means.options.instance})
 
     # Placing
 
@@ -369,6 +389,7 @@ class Supervisor:
             "interval_ms": round(interval_s * 1000),
             "version": __version__,
             "stopping": self._leaving,
+            "cordoned": self._cordoned,
             "tasks": [handle.task.beat() for handle in self.handles.values()],
         }
         self._reporter.beat(payload, self._beat_number)
