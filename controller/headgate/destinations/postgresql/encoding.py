@@ -66,11 +66,6 @@ def bytes_of(value: Any) -> str:
     return rf"\x{value.hex()}"
 
 
-def time_of(value: Any) -> str:
-    """Return the text of a value for a column of time; whole numbers as they are, for the server to judge."""
-    return text_of(value)
-
-
 def array_of(value: Any, element: Sort = "plain") -> str:
     """Return the text of a list as an array, nested lists as its dimensions; text is taken as the server writes it."""
     if not isinstance(value, list):
@@ -88,25 +83,31 @@ def instant_of(timestamp_ms: int) -> str:
 
 
 def encoder(sort: Sort, element: Sort = "plain") -> Callable[[Any], str]:
-    """Return what makes text of a value for columns of a sort."""
+    """Return what makes a cell of a value for columns of a sort."""
+    if sort in {"plain", "time"}:
+        return _plain_cell
     if sort == "array":
-        return lambda value: array_of(value, element)
-    return {"json": json_of, "bytes": bytes_of, "time": time_of}.get(sort, text_of)
+        return lambda value: cell(array_of(value, element))
+    text = json_of if sort == "json" else bytes_of
+    return lambda value: cell(text(value))
+
+
+def _plain_cell(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return value if value.isprintable() and "\\" not in value else cell(value)
+    if kind is int or kind is float:
+        return repr(value)
+    return cell(text_of(value))
 
 
 def cell(text: str) -> str:
     """Return text as a cell: escaped where the format gives a sign a meaning of its own."""
+    if text.isprintable() and "\\" not in text:
+        return text
     if "\0" in text:
         raise Unencodable("holds a zero byte, which PostgreSQL keeps in no text")
-    if "\\" in text:
-        text = text.replace("\\", "\\\\")
-    if "\n" in text:
-        text = text.replace("\n", "\\n")
-    if "\t" in text:
-        text = text.replace("\t", "\\t")
-    if "\r" in text:
-        text = text.replace("\r", "\\r")
-    return text
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
 def line(cells: list[str]) -> bytes:

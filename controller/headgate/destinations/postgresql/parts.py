@@ -99,6 +99,12 @@ def field_of_value(source: str) -> str | None:
     return rest.split("/")[0].replace("~1", "/").replace("~0", "~")
 
 
+def single_step(source: str) -> bool:
+    """Say whether a part is a top-level field of the value."""
+    name, slash, rest = source.partition("/")
+    return bool(slash) and name in {"", "$value"} and "/" not in rest
+
+
 def _pointer(document: Callable[[Parts], Any], steps: Sequence[str]) -> Part:
     """Follow a JSON pointer (RFC 6901)."""
     if len(steps) == 1:

@@ -6,16 +6,17 @@ left to the table, because the record does not say it. A tombstone's line has th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from headgate.destinations.postgresql.encoding import NULL, Unencodable, cell, encoder, line
+from headgate.destinations.postgresql.encoding import NULL, Unencodable, encoder, line
 from headgate.destinations.postgresql.layout import Layout, Taken
-from headgate.destinations.postgresql.parts import MISSING, Headers, Part, Parts, compiled
+from headgate.destinations.postgresql.parts import MISSING, Headers, Part, Parts, compiled, field_of_value, single_step
 from headgate.destinations.postgresql.settings import PostgresqlDestinationSettings
 from headgate.ports.destination import RecordRefused
 from headgate_events.records import Record
 
+_NOTHING: Final[Mapping[str, Any]] = {}
 GONE: Final = -1
 """The shape of a tombstone."""
 
@@ -29,7 +30,10 @@ class Row(NamedTuple):
 
 
 class _Field(NamedTuple):
+    """One column. `field` is the value's top-level field where it takes one, which needs no call of `take`."""
+
     name: str
+    field: str | None
     take: Part
     put: Callable[[Any], str]
     bit: int
@@ -44,6 +48,7 @@ class Rows:
         self._layout = layout
         self._fields = [_field(number, each, layout) for number, each in enumerate(layout.taken)]
         self._key_fields = [next(each for each in self._fields if each.name == name) for name in layout.keys]
+        self._whole = (1 << len(self._fields)) - 1
         self._exact = any(each.column.exact for each in layout.taken)
         self._needs_value = layout.needs_value
         self._upserts = settings.mode == "upsert"
@@ -67,24 +72,22 @@ class Rows:
         try:
             if value is None and (self._upserts or self._needs_value):
                 return self._tombstone(parts, origin)
-            if self._needs_object:
-                self._check_fields(parts)
-            shape = 0
+            document: Mapping[str, Any] = self._document(parts) if self._needs_value else _NOTHING
+            shape = self._whole
             cells: list[str] = []
-            for name, take, put, bit, optional, is_key in self._fields:
-                at = name
-                found = take(parts)
-                if found is None or found is MISSING:
-                    if is_key:
-                        raise Unencodable("is part of the key, and null or missing")
-                    if found is None or not optional:
-                        cells.append(NULL)
-                        shape |= bit
-                    continue
-                cells.append(cell(put(found)))
-                shape |= bit
+            for at, field, take, put, bit, optional, is_key in self._fields:  # noqa: B007 - `at` is what a refusal names
+                found = take(parts) if field is None else document.get(field, MISSING)
+                if found is not None and found is not MISSING:
+                    cells.append(put(found))
+                elif is_key:
+                    raise Unencodable("is part of the key, and null or missing")
+                elif found is MISSING and optional:
+                    shape ^= bit
+                else:
+                    cells.append(NULL)
+            at = ""
             if not shape:
-                raise Unencodable("and every other takes its default: the record has none of their fields")
+                raise Unencodable("it has none of the fields that the columns take")
             return Row(shape, line(cells), origin)
         except Unencodable as problem:
             raise self._refusal(f"what the column {at} takes {problem}" if at else str(problem), origin) from None
@@ -99,16 +102,20 @@ class Rows:
             found = each.take(parts)
             if found is None or found is MISSING:
                 raise Unencodable(f"it has no value, and its key says nothing for the column {each.name}")
-            cells.append(cell(each.put(found)))
+            cells.append(each.put(found))
         return Row(GONE, line(cells), origin)
 
-    def _check_fields(self, parts: Parts) -> None:
-        found = parts.value_json() if parts.value is not None else None
+    def _document(self, parts: Parts) -> Mapping[str, Any]:
+        """Return the value's fields; none where it is no object and no column takes them by name."""
+        found = parts.value_json()
         if not isinstance(found, dict):
-            raise Unencodable("its value is no JSON object, whose fields the columns take by name")
+            if self._needs_object:
+                raise Unencodable("its value is no JSON object, whose fields the columns take by name")
+            return {str(place): each for place, each in enumerate(found)} if isinstance(found, list) else _NOTHING
         if self._refuses_unknown and not self._layout.fields.issuperset(found):
             unknown = sorted(set(found) - self._layout.fields)
             raise Unencodable(f"its value has fields that no column takes: {', '.join(unknown)[:200]}")
+        return found
 
     @staticmethod
     def _refusal(problem: str, origin: Record) -> RecordRefused:
@@ -140,6 +147,7 @@ def _field(number: int, taken: Taken, layout: Layout) -> _Field:
     column = taken.column
     return _Field(
         name=column.name,
+        field=field_of_value(taken.part) if single_step(taken.part) else None,
         take=compiled(taken.part, as_time=column.sort == "time"),
         put=encoder(column.sort, column.element),
         bit=1 << number,
