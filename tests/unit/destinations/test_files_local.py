@@ -10,8 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from headgate.destinations.files.journal import Journal
 from headgate.destinations.files.kinds import JsonLinesFiles
 from headgate.destinations.files.local import LocalFiles
+from headgate.ports.connectors import ConnectorUnavailable
 from headgate.ports.destination import RecordRefused, StaleOwner, Token
 from headgate.ports.log import Committed, TopicPartition
 from headgate.testing import MadeRecord
@@ -252,6 +254,37 @@ def test_a_sleeper_whose_number_was_cleared_away_long_ago_is_told_so(tmp_path: P
     owner.destination.open()
     assert Owner(make("jsonl", tmp_path), SECOND, [0]).take_on() == {0: 200}
     assert check_prefix(tmp_path, [0]) == {0: 171}
+
+
+def test_what_a_deleted_streams_killed_worker_left_is_finished_or_removed_when_its_name_is_used_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise InterruptedError
+
+    owner = Owner(make("jsonl", tmp_path), FIRST, [0, 1])
+    owner.take_on()
+    owner.write(12)
+    monkeypatch.setattr(Journal, "settle", interrupted)
+    with pytest.raises(ConnectorUnavailable):
+        owner.commit()  # killed between the entries and the names of their files
+    monkeypatch.undo()
+    for staged in owner.destination._staged.values():
+        staged._sink.close()
+    owner.destination._staged.clear()
+    late = Owner(make("jsonl", tmp_path), SECOND, [2])
+    late.take_on()
+    late.write(12)
+    assert names(tmp_path) == []
+    kind = JsonLinesFiles()
+    anew = kind.destination(kind.settings.model_validate({"folder": str(tmp_path)}), context(incarnation=8))
+    anew.open()
+    assert check_prefix(tmp_path, [0, 1]) == owner.written()
+    assert len([name for name in beside(tmp_path) if name.endswith(".staged")]) == 1, "what is still written stays"
+    late.destination._staged[TopicPartition(TOPIC, 2)]._sink.close()
+    late.destination._staged.clear()
+    anew.open()
+    assert not [name for name in beside(tmp_path) if name.endswith(".staged")]
 
 
 @pytest.fixture(scope="module")

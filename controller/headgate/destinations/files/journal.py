@@ -20,9 +20,10 @@ exist; plain JSON Lines has no place inside for a position; a commit without out
 finished files and deletes them would delete the stream's memory.
 
 **Leftovers.** A staged file carries the number of the entry that it is meant for. Once that number is taken by an entry
-that does not name it, it can never be finished, whether its owner is dead or merely slow: `sweep` removes it. One whose
-number is still free is never touched, except one's own, and (when there is no room for the claim that would take the
-number) one whose writer's lock is free: the kernel lets go of a lock only when the process is gone.
+that does not name it, it can never be finished, whether its owner is dead or merely slow: `_sweep` removes it. One whose
+number is still free is never touched, with two exceptions: where there is no room for the claim that would take the
+number, and where the stream was deleted (`retire`). Then the file's lock decides, which its writer holds from the first
+byte until the commit, and which the kernel lets go of only when the process is gone.
 
 **Old entries** are deleted, all but the last few. A sleeper for whose number the entry was deleted can create it
 again; it looks around afterwards, sees the higher one, and takes it back. Readers go by the highest number alone.
@@ -104,7 +105,10 @@ class Journal:
 
     def _read(self, partition: TopicPartition, number: int) -> Entry:
         path = self._beside / names.entry(partition, number)
-        return _read(path.read_bytes(), partition, number, path)
+        of, entry = _read(path.read_bytes(), number, path)
+        if of != partition:
+            raise ConnectorRefused(f"The journal's entry {path} is of another partition than its name says.")
+        return entry
 
     # Writing
 
@@ -203,9 +207,29 @@ class Journal:
         numbers = {names.place(partition): entry.number for partition, entry in claims.items()}
         for path, place, number, what in self._present():
             if what == "staged" and numbers.get(place) == number:
-                with contextlib.suppress(OSError), path.open("rb+") as abandoned:
-                    fcntl.flock(abandoned, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+                _remove_if_abandoned(path)
+
+    def retire(self) -> None:
+        """Finish what was committed, and remove what nobody writes: for an incarnation whose stream was deleted.
+
+        Nobody goes on with it, so nobody else would. What a sleeper still writes stays.
+        """
+        known = {}
+        for place, number in self._numbers().items():
+            path = self._beside / f"{place}.{names.digits(number)}.json"
+            partition, entry = _read(path.read_bytes(), number, path)
+            known[partition] = entry
+        self.settle(known)
+        for path, _, _, what in self._present():
+            if what != "entry":
+                _remove_if_abandoned(path)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a file that no process has locked, which is to say: that no process writes."""
+    with contextlib.suppress(OSError), path.open("rb+") as abandoned:
+        fcntl.flock(abandoned, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _another(final: Path, staged: Path) -> bool:
@@ -233,16 +257,15 @@ def _written(entry: Entry, partition: TopicPartition) -> bytes:
     )
 
 
-def _read(content: bytes, partition: TopicPartition, number: int, path: Path) -> Entry:
-    """Return the entry in a file. Raises ConnectorRefused for what no version of ours has written."""
+def _read(content: bytes, number: int, path: Path) -> tuple[TopicPartition, Entry]:
+    """Return the entry in a file, and whose it is. Raises ConnectorRefused for what no version of ours has written."""
     try:
         found = orjson.loads(content)
-        if (found["topic"], found["partition"]) != partition:
-            raise ValueError("it is of another partition")
+        partition = TopicPartition(str(found["topic"]), int(found["partition"]))
         position = found["next"]
         committed = None if position is None else Committed(int(position), str(found["account"]))
         token = Token(*(int(part) for part in found["token"]))
-        return Entry(number, token, committed, int(found["reach"]), found["staged"], found["file"])
+        return partition, Entry(number, token, committed, int(found["reach"]), found["staged"], found["file"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConnectorRefused(
             f"The journal's entry {path} cannot be read: {error}.",

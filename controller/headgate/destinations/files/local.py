@@ -6,6 +6,7 @@ finished together, at each commit; `commit_due` says when. Between commits nothi
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from headgate.destinations.files.taking import Taking
 from headgate.ports.connectors import ConnectorContext
 from headgate.ports.destination import PositionsIn, StaleOwner, Token
 from headgate.ports.log import Committed, TopicPartition
+from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 
 
@@ -33,6 +35,7 @@ class LocalFiles(Taking):
 
     def __init__(self, settings: FilesSettings, context: ConnectorContext, form: Format) -> None:
         self._folder = Path(settings.folder)
+        self._stream, self._incarnation = context.stream, context.incarnation
         self._owner = names.owner(context.stream, context.incarnation)
         super().__init__(form, settings.roll)
         self._nonce = secrets.token_hex(6)
@@ -49,6 +52,14 @@ class LocalFiles(Taking):
         with explaining(f"Opening the folder {self._folder}"):
             make_folders(self._folder, names.KEPT_BESIDE, self._owner)
             self._form.prepare(self._beside, self._nonce)
+            self._retire_predecessors()
+
+    def _retire_predecessors(self) -> None:
+        """Leave nothing unfinished of earlier streams of this name; what is wrong there is not this stream's fault."""
+        for folder in self._beside.parent.iterdir():
+            if names.predecessor(folder.name, self._stream, self._incarnation):
+                with contextlib.suppress(OSError, HeadgateError):
+                    Journal(self._folder, folder, self._nonce).retire()
 
     def _take(self, partition: TopicPartition, values: Values, origins: Sequence[Record]) -> None:
         with explaining(f"Writing to {self._folder}"):

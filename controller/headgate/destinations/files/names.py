@@ -49,12 +49,23 @@ def delivered(whose: str, partition: TopicPartition, first: int, nonce: str, ext
 
 def entry(partition: TopicPartition, number: int) -> str:
     """Return the name of a journal's entry."""
-    return f"{place(partition)}.{number:0{_NUMBER_DIGITS}}.json"
+    return f"{place(partition)}.{digits(number)}.json"
 
 
 def staged(partition: TopicPartition, number: int, nonce: str) -> str:
     """Return the name of an unfinished file, which can only become finished with the journal's entry `number`."""
-    return f"{place(partition)}.{number:0{_NUMBER_DIGITS}}.{nonce}.staged"
+    return f"{place(partition)}.{digits(number)}.{nonce}.staged"
+
+
+def digits(number: int) -> str:
+    """Return an entry's number as it stands in names."""
+    return f"{number:0{_NUMBER_DIGITS}}"
+
+
+def predecessor(name: str, stream: str, incarnation: int) -> bool:
+    """Say whether a folder of journals is of an earlier incarnation of a stream."""
+    of, _, number = name.rpartition(".")
+    return of == stream and number.isdecimal() and int(number) < incarnation
 
 
 class Part(NamedTuple):
