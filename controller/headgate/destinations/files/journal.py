@@ -20,10 +20,10 @@ exist; plain JSON Lines has no place inside for a position; a commit without out
 finished files and deletes them would delete the stream's memory.
 
 **Leftovers.** A staged file carries the number of the entry that it is meant for. Once that number is taken by an entry
-that does not name it, it can never be finished, whether its owner is dead or merely slow: `_sweep` removes it. One whose
-number is still free is never touched, with two exceptions: where there is no room for the claim that would take the
-number, and where the stream was deleted (`retire`). Then the file's lock decides, which its writer holds from the first
-byte until the commit, and which the kernel lets go of only when the process is gone.
+that does not name it, it can never be finished, whether its owner is dead or merely slow: `_sweep` removes it. One
+whose number is still free is never touched, with two exceptions: where there is no room for the claim that would take
+the number, and where the stream was deleted (`retire`). Then the file's lock decides, which its writer holds from the
+first byte until the commit, and which the kernel lets go of only when the process is gone.
 
 **Old entries** are deleted, all but the last few. A sleeper for whose number the entry was deleted can create it
 again; it looks around afterwards, sees the higher one, and takes it back. Readers go by the highest number alone.
