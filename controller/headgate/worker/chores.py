@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 import structlog
 
 from headgate.core import backoff
-from headgate.worker.failures import ConfigRejected
+from headgate.ports.errors import TopicMissing
+from headgate.worker.failures import ConfigRejected, SourceGone, classify
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Report
 from headgate.worker.pipeline import Means, any_failed, attempt, build, judge, passed
@@ -27,6 +28,8 @@ THREADS: Final = 2
 MAX_AT_ONCE: Final = 64
 RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 10.0
+GONE_S: Final = 2.0
+"""How long a source must be missing before it counts as gone."""
 AGAIN_AND_AGAIN: Final = frozenset({"look", "risk"})
 """Chores that are never done with."""
 
@@ -221,10 +224,25 @@ def check(view: View, means: Means, left_open: Ids) -> Report:
 
 
 def list_source(view: View, means: Means) -> Report | None:
-    """Say how many partitions the source has, for a drain or because that changed; None when it did not."""
-    catalogue = build(view, means).make_catalogue()
+    """Say how many partitions the source has, for a drain or because that changed; None when it did not.
+
+    A source that is gone fails the stream for good: the clients of the tasks would not notice for minutes.
+    """
+    pipeline = build(view, means)
+    catalogue = pipeline.make_catalogue()
     try:
-        counts = dict(catalogue.partitions())
+        try:
+            counts = dict(catalogue.partitions())
+        except TopicMissing:
+            means.clock.sleep(GONE_S)  # a cluster that just elected a leader may not know its topics for a moment
+            counts = dict(catalogue.partitions())
+    except TopicMissing as error:
+        place = pipeline.source.place(pipeline.source_settings)
+        gone = SourceGone(f"The source is gone: {place} does not exist any more.", hint=error.hint)
+        failure = classify(
+            gone, worker=means.options.name, now_ms=means.clock.now_ms(), about=f"{view.stream}|{view.incarnation}"
+        )
+        return Report.of(view, means.options.name, "error-raised", {"error": failure.payload()}, failure.code)
     finally:
         catalogue.close()
     if counts == view.partitions and not (view.drains and not view.listed):

@@ -51,6 +51,12 @@ class TransformFailed(HeadgateError):
         self.later = later
 
 
+class SourceGone(HeadgateError):
+    """The source of a running stream does not exist any more. Whoever deleted it, a person has to decide."""
+
+    code: ClassVar[str] = "source.gone"
+
+
 class TooManyErrors(HeadgateError):
     """More records were set aside than the stream's `error_limit` allows. Whoever writes the source has to look."""
 

@@ -11,6 +11,7 @@ from headgate.destinations.discard import Discard, DiscardDestination
 from headgate.ports.connectors import ConnectorUnavailable
 from headgate.worker.process import Worker
 from tests.integration.worker.conftest import Headgate, numbers
+from tests.support.kafka import admin
 
 
 class Weather:
@@ -213,3 +214,17 @@ def test_a_definition_that_cannot_run_is_not_started_and_every_item_is_said(head
         "is not started for its source",
         lambda state: state.status == "NOT_STARTED" and "log.topic_missing" in [check.code for check in state.checks],
     )
+
+
+def test_a_source_that_is_deleted_under_a_running_stream_fails_it_with_a_sentence(headgate: Headgate) -> None:
+    source, destination = headgate.source("source", 2), headgate.source("destination", 2)
+    headgate.produce(source, 10, partitions=2)
+    headgate.worker("a")
+    headgate.create_and_start("orders", source={"topic": source}, destination={"kind": "kafka", "topic": destination})
+    headgate.until_moved(destination, 10)
+    client = admin(headgate.servers)
+    client.delete_topics([source])[source].result(30)
+    failed = headgate.until_status("orders", "FAILED_PERMANENTLY", timeout_s=60)
+    assert {error.recoverable for error in failed.errors.values()} == {False}
+    assert {error.code for error in failed.errors.values()} <= {"source.gone", "log.topic_missing"}
+    assert source in " ".join(error.message for error in failed.errors.values())
