@@ -193,14 +193,24 @@ def test_what_waits_in_memory_is_bounded_over_all_files(tmp_path: Path, monkeypa
 
 def test_files_are_due_by_size_by_count_and_by_time() -> None:
     rolling = Rolling(Roll(bytes=1_000, records=10, seconds=5))
-    rolling.note(9, 999)
+    rolling.note(P0, 9, 999)
     assert not rolling.due(4.9)
     assert rolling.due(5.0)
     for records, size_bytes in ((10, 0), (0, 1_000)):
-        rolling.note(records, size_bytes)
+        rolling.note(P0, records, size_bytes)
         assert rolling.due(0.0)
         rolling.begin_anew()
         assert not rolling.due(0.0)
+
+
+def test_many_files_are_due_when_they_are_large_together() -> None:
+    rolling = Rolling(Roll(bytes=100_000_000))
+    for number in range(10):
+        for size_bytes in (20_000_000, 53_000_000):
+            rolling.note(TopicPartition("t", number), 1, size_bytes)
+    assert not rolling.due(0.0)
+    rolling.note(TopicPartition("t", 10), 1, 10_000_000)
+    assert rolling.due(0.0)
 
 
 def test_names_of_any_topic_fit_a_file_system_and_are_read_back() -> None:

@@ -67,7 +67,7 @@ class LocalFiles(Taking):
             if staged is None:
                 staged = self._staged[partition] = self._begin(partition, origins[0].offset() or 0)
             staged.add(values, origins)
-        self._rolling.note(staged.records, staged.size_bytes)
+        self._rolling.note(partition, staged.records, staged.size_bytes)
 
     def _begin(self, partition: TopicPartition, first: int) -> Staged:
         entry = self._entries.get(partition)

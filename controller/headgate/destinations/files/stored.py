@@ -58,7 +58,7 @@ class StoredFiles(Taking):
                 path = self._in_progress(f"{self._nonce}-{self._begun}.staged")
                 found = self._objects[partition] = Object(self._system, path, origins[0].offset() or 0, self._form)
             found.writing.add(values, origins)
-        self._rolling.note(found.writing.records, found.writing.size_bytes)
+        self._rolling.note(partition, found.writing.records, found.writing.size_bytes)
 
     def _in_progress(self, name: str) -> str:
         return str(PurePosixPath(self._folder) / names.KEPT_BESIDE / self._owner / name)
