@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.integration.worker.conftest import Headgate
+from tests.integration.worker.test_many_workers import start_worker
 from tests.support.endpoint import OK, Answer, Endpoint, Got, cut, half
 from tests.support.eventually import eventually
+from tests.support.processes import Processes
 
 WAIT_S = 60.0
 QUICK = {"initial_s": 0.05, "max_s": 0.2}
@@ -31,6 +33,7 @@ def first_offsets(elements: list[dict[str, Any]]) -> dict[tuple[int, str], list[
     return {place: list(offsets) for place, offsets in seen.items()}
 
 
+@pytest.mark.timeout(180)
 def test_an_endpoint_that_fails_in_every_way_gets_each_record_and_each_key_in_order(
     headgate: Headgate, endpoint: Endpoint
 ) -> None:
@@ -66,6 +69,35 @@ def test_an_endpoint_that_fails_in_every_way_gets_each_record_and_each_key_in_or
     paused = headgate.until_status("orders", "PAUSED")
     assert paused.drain is not None
     assert sum(receipt.end for receipt in paused.drain.receipts[source].values()) == 1_500
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_worker_killed_between_requests_loses_nothing_and_turns_no_key_round(
+    headgate: Headgate, processes: Processes, endpoint: Endpoint
+) -> None:
+    endpoint.answer = lambda _: Answer(after_s=0.01)
+    start_worker(processes, "a")
+    source = headgate.source("source", 3)
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "http", "url": endpoint.url, "batch": {"records": 10}},
+        delivery="at_least_once",
+        max_batch_records=200,
+    )
+    headgate.produce(source, 3_000)
+    eventually(lambda: len(endpoint.elements()) >= 500, WAIT_S, "500 records were taken", every_s=0.02)
+    processes.started[-1].kill()
+    assert len(endpoint.elements()) < 3_000, "it was killed in the middle"
+    start_worker(processes, "b")
+
+    def all_came() -> bool:
+        return len({(each["partition"], each["offset"]) for each in endpoint.elements()}) == 3_000
+
+    eventually(all_came, WAIT_S, "every record was taken")
+    for offsets in first_offsets(endpoint.elements()).values():
+        assert offsets == sorted(offsets)
 
 
 def test_a_wish_to_wait_is_respected_and_a_refused_record_is_set_aside(headgate: Headgate, endpoint: Endpoint) -> None:

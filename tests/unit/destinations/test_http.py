@@ -168,6 +168,7 @@ def test_without_a_secret_nothing_is_signed(endpoint: Endpoint, opened: Callable
     (got,) = endpoint.taken
     assert "headgate-signature" not in got.headers
     assert got.headers["x-source"] == "headgate"
+    assert got.headers["accept-encoding"] == "identity", "an answer is looked through for secrets as it is"
     assert got.headers["content-type"] == "application/vnd.acme+json"
 
 

@@ -60,7 +60,7 @@ class Sender:
         self._signing = None if connection is None else connection.signing_secret
         self._secrets = _secrets_of(connection)
         given = {} if connection is None else connection.headers
-        headers = {"User-Agent": f"headgate/{__version__}", **settings.headers}
+        headers = {"User-Agent": f"headgate/{__version__}", "Accept-Encoding": "identity", **settings.headers}
         headers |= {name: value.get_secret_value() for name, value in given.items()}
         self._client = httpx.Client(
             headers=headers,
