@@ -1,0 +1,156 @@
+"""Auditing receipts: what a drain said that it read and wrote, computed again from the source and the destination.
+
+The source is read once more over each receipt's range, as the stream read it; counts must agree, and the digest where
+the receipt has one. What was written can be told where the stream has no transform and its destination is a topic of
+the same cluster: every record of the ranges must stand there, as often as it stood in the source. A receipt whose range
+the source no longer holds cannot be checked any more, which is said and is no difference.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+from headgate.core.receipts import BEGINNING, chain
+from headgate.ports.log import Clock, Isolation, Log, TopicPartition
+from headgate_events.records import Record
+
+REQUEST_S: Final = 30.0
+QUIET_S: Final = 30.0
+"""How long a range may bring no record before it is given up."""
+MAX_BATCH: Final = 2_000
+Verdict = Literal["holds", "differs", "unchecked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What came of one receipt. `told` says what was and what was not looked at, in one sentence."""
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    read: int
+    written: int
+    verdict: Verdict
+    told: str
+
+
+def audit(log: Log, clock: Clock, state: Mapping[str, Any]) -> list[Audit]:
+    """Check every receipt of a stream's last drain, in the order of topics and partitions. Raises LogError."""
+    drain = state.get("drain") or {}
+    config = state["config"]
+    isolation: Isolation = config["source"].get("isolation", "read_committed")
+    receipts = [
+        receipt
+        for _, numbers in sorted((drain.get("receipts") or {}).items())
+        for _, receipt in sorted(numbers.items(), key=lambda each: int(each[0]))
+    ]
+    if config["source"]["kind"] != "kafka":
+        return [_audit(each, "unchecked", f"The source is {config['source']['kind']}, not Kafka.") for each in receipts]
+    compares = _compares(config)
+    found, awaited = [], Counter[bytes]()
+    for receipt in receipts:
+        one, hashes = _audit_source(log, clock, receipt, isolation, keep=compares)
+        found.append(one)
+        awaited += hashes
+    if not compares or not awaited:
+        return found
+    missing = _missing(log, clock, config["destination"]["topic"], awaited)
+    allowed = sum(each.read - each.written for each in found if each.verdict == "holds")
+    if missing == allowed:
+        return [_with(each, "holds", "Every record of the range stands in the destination.") for each in found]
+    said = f"{missing:,} record(s) of the ranges do not stand in the destination, where {allowed:,} were not written."
+    return [_with(each, "differs", said) for each in found]
+
+
+def _compares(config: Mapping[str, Any]) -> bool:
+    """Whether what was written is what was read, in a topic that can be read here."""
+    destination = config["destination"]
+    same_cluster = destination["kind"] == "kafka" and not any("connection" in name for name in destination)
+    return config.get("transform") is None and same_cluster and "topic" in destination
+
+
+def _audit_source(
+    log: Log, clock: Clock, receipt: Mapping[str, Any], isolation: Isolation, *, keep: bool
+) -> tuple[Audit, Counter[bytes]]:
+    place = TopicPartition(receipt["topic"], receipt["partition"])
+    hashes: Counter[bytes] = Counter()
+    read, digest = 0, BEGINNING
+    consumer = log.consumer(isolation=isolation, ends=True)
+    try:
+        held = consumer.range(place, REQUEST_S)
+        if held.start > receipt["start"] and receipt["end"] > receipt["start"]:
+            gone = min(held.start, receipt["end"]) - receipt["start"]
+            return _audit(receipt, "unchecked", f"The source no longer holds {gone:,} of its positions."), hashes
+        if held.end < receipt["end"]:
+            return _audit(receipt, "differs", f"The source ends at {held.end:,}, before the receipt does."), hashes
+        for records in _range(consumer, clock, place, receipt["start"], receipt["end"]):
+            read += len(records)
+            if receipt.get("digest") is not None:
+                digest = chain(digest, records)
+            if keep:
+                hashes.update(_hash(record) for record in records)
+    finally:
+        consumer.close()
+    if read != receipt["read"]:
+        return _audit(receipt, "differs", f"The source has {read:,} records there; the receipt says other."), Counter()
+    if receipt.get("digest") is None:
+        return _audit(receipt, "holds", "As many records were read as the source has; it carries no digest."), hashes
+    if digest.hex() != receipt["digest"]:
+        return _audit(receipt, "differs", "The digest of the source's records is another."), Counter()
+    return _audit(receipt, "holds", "Count and digest are those of the source."), hashes
+
+
+def _range(consumer: Any, clock: Clock, place: TopicPartition, start: int, end: int) -> Iterator[list[Record]]:
+    """Yield the records of a range. Ends at the range's end, at the partition's, or after a long silence."""
+    if end <= start:
+        return
+    consumer.assign({place: start})
+    heard_s = clock.monotonic_s()
+    while clock.monotonic_s() - heard_s < QUIET_S:
+        batch = consumer.poll(MAX_BATCH, 0.1)
+        if batch.records:
+            heard_s = clock.monotonic_s()
+            wanted = [record for record in batch.records if (record.offset() or 0) < end]
+            if wanted:
+                yield wanted
+            if len(wanted) < len(batch.records) or (batch.records[-1].offset() or 0) + 1 >= end:
+                return
+        if place in batch.ends:
+            return
+
+
+def _missing(log: Log, clock: Clock, topic: str, awaited: Counter[bytes]) -> int:
+    """Return how many of the records do not stand in a topic, as often as they were counted."""
+    left = Counter(awaited)
+    for number in range(log.partitions(topic, REQUEST_S) or 0):
+        place = TopicPartition(topic, number)
+        consumer = log.consumer(isolation="read_committed", ends=True)
+        try:
+            held = consumer.range(place, REQUEST_S)
+            for records in _range(consumer, clock, place, held.start, held.end):
+                left.subtract(hash_ for hash_ in map(_hash, records) if hash_ in awaited)
+        finally:
+            consumer.close()
+    return sum(count for count in left.values() if count > 0)
+
+
+def _hash(record: Record) -> bytes:
+    key, value = record.key(), record.value()
+    return blake2b(repr((key, value)).encode(), digest_size=16).digest()
+
+
+def _audit(receipt: Mapping[str, Any], verdict: Verdict, told: str) -> Audit:
+    place, counts = (receipt["topic"], receipt["partition"]), (receipt["read"], receipt["written"])
+    return Audit(*place, receipt["start"], receipt["end"], *counts, verdict, told)
+
+
+def _with(one: Audit, verdict: Verdict, told: str) -> Audit:
+    """Add what the destination tells to a receipt that the source confirms."""
+    if one.verdict != "holds":
+        return one
+    return Audit(one.topic, one.partition, one.start, one.end, one.read, one.written, verdict, f"{one.told} {told}")
