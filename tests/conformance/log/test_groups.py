@@ -42,6 +42,26 @@ def test_members_share_the_partitions_and_take_over_from_one_that_leaves(
     share(cluster, [second], listeners[1:], [4])
 
 
+@pytest.mark.parametrize("assignor", ["range", "cooperative-sticky"])
+def test_a_partition_that_was_paused_when_it_went_away_is_read_when_it_comes_back(
+    cluster: Cluster, clients: Clients, assignor: str
+) -> None:
+    topic = cluster.topic("source", partitions=2)
+    listeners = [Member(starts={TopicPartition(topic, number): 0 for number in range(2)}) for _ in range(2)]
+    first = clients.member(topic, listeners[0], assignor=assignor)
+    share(cluster, [first], listeners[:1], [2])
+    first.until_ends(2)
+    first.consumer.pause(sorted(listeners[0].has))
+    second = clients.member(topic, listeners[1], assignor=assignor)
+    share(cluster, [first, second], listeners, [1, 1])
+    first.consumer.resume(sorted(listeners[0].has))
+    clients.close(second.consumer)
+    share(cluster, [first], listeners[:1], [2])
+    clients.write(topic, b"a", partition=0)
+    clients.write(topic, b"b", partition=1)
+    first.until(lambda: sorted(first.values()) == [b"a", b"b"], "both partitions are read")
+
+
 def test_the_range_assignor_gives_the_same_numbers_of_two_topics_to_one_member(
     cluster: Cluster, clients: Clients
 ) -> None:

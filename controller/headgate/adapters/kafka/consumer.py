@@ -320,6 +320,9 @@ class KafkaConsumer:
         if told is None:
             # Its owner is not ready, so nothing may be delivered before the error has been dealt with.
             self._client.pause(chosen)
+        else:
+            # A partition that was paused when it went away comes back paused, which nobody here knows of.
+            self._client.resume(chosen)
 
     def _on_revoke(self, _: Consumer, places: list[Place]) -> None:
         named = [TopicPartition(each.topic, each.partition) for each in places]
