@@ -1,7 +1,8 @@
-"""The Kafka destination, on the stream's own cluster.
+"""The Kafka destination, on the stream's own cluster, or on another one that a connection names.
 
 Exactly once: records and the source's positions in one transaction, through the session that knows what may follow a
-transaction that did not end cleanly. At least once: an idempotent producer, flushed before the positions are committed.
+transaction that did not end cleanly; where source and destination are on two clusters, as `kafka_remote` says. At
+least once: an idempotent producer, flushed before the positions are committed.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.client_settings import ProducerSettings
-from headgate.ports.connectors import ConnectorContext, Delivery
+from headgate.destinations.kafka_remote import RemoteDestination
+from headgate.ports.connectors import ConnectionName, ConnectorContext, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token
 from headgate.ports.errors import LogError, RecordTooLarge
-from headgate.ports.log import Committed, HeaderList, LogProducer, TopicPartition, TransactionalProducer
+from headgate.ports.log import Committed, HeaderList, Log, LogProducer, TopicPartition, TransactionalProducer
 from headgate.session import TransactionalSession
+from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 from headgate_events.schema.common import Check, TopicName
 
@@ -30,7 +33,7 @@ ALTERNATE_BELOW_MS: Final = 50
 
 
 class KafkaDestinationSettings(BaseModel):
-    """Settings of `destination: {kind: kafka}`.
+    """Settings of `destination: {kind: kafka}`. `connection` names another cluster; without it, it is the stream's.
 
     `partition: key` lets the record's key decide (murmur2, as Java clients do), `source` keeps the source's partition
     number. `headers: drop` leaves headers out. A partition that a transform names counts before both. `client` are
@@ -40,6 +43,7 @@ class KafkaDestinationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     topic: TopicName
+    connection: ConnectionName | None = None
     partition: Literal["key", "source"] = "key"
     headers: Literal["keep", "drop"] = "keep"
     client: ProducerSettings = Field(default_factory=dict)
@@ -165,13 +169,14 @@ class FlushingDestination:
 
     def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
         self._settings = settings
-        self._log = context.log
+        self._context = context
         self._producer: LogProducer | None = None
 
     def open(self) -> None:
         """Make a new producer: what the old one still held is given up, and read again."""
         self.close()
-        self._producer = self._log.producer(linger_ms=LINGER_MS, failures_only=True, client=self._settings.client)
+        log = cluster_of(self._settings, self._context)
+        self._producer = log.producer(linger_ms=LINGER_MS, failures_only=True, client=self._settings.client)
 
     def forward(self, records: Sequence[Record]) -> None:
         """Queue records unchanged."""
@@ -215,8 +220,8 @@ class KafkaDestination:
     def check(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> Sequence[Check]:
         """Look whether the topic exists. A stream never creates one: its partitions are somebody's decision."""
         try:
-            count = context.log.partitions(settings.topic, REQUEST_S)
-        except LogError as error:
+            count = cluster_of(settings, context).partitions(settings.topic, REQUEST_S)
+        except HeadgateError as error:
             return [
                 Check(
                     name="destination", result="failed", code=error.code, message=error.message, hint=error.hint or ""
@@ -236,6 +241,31 @@ class KafkaDestination:
 
     def destination(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> Destination:
         """Make the destination for the stream's delivery, not open yet."""
-        if context.delivery == "exactly_once":
+        if context.delivery == "at_least_once":
+            return FlushingDestination(settings, context)
+        if settings.connection is None and context.source_connection is None:
             return TransactionalDestination(settings, context)
-        return FlushingDestination(settings, context)
+        return self._remote(settings, context)
+
+    def fence(
+        self, settings: KafkaDestinationSettings, context: ConnectorContext, claims: Mapping[TopicPartition, Token]
+    ) -> None:
+        """End the run on the destination's cluster, where the positions lie there."""
+        destination = self.destination(settings, context)
+        if isinstance(destination, RemoteDestination):
+            destination.fence(claims)
+
+    @staticmethod
+    def _remote(settings: KafkaDestinationSettings, context: ConnectorContext) -> RemoteDestination:
+        return RemoteDestination(
+            context,
+            lambda: cluster_of(settings, context),
+            lambda producer, records: _forward(producer, records, settings),
+            lambda producer, outputs: _write(producer.produce, settings.topic, outputs, settings),
+            settings.client,
+        )
+
+
+def cluster_of(settings: KafkaDestinationSettings, context: ConnectorContext) -> Log:
+    """Return the log of the destination's cluster. Raises ConnectionUnusable."""
+    return context.log if settings.connection is None else context.connections.cluster(settings.connection)

@@ -90,6 +90,13 @@ class ConnectorContext:
     commit_interval_ms: int
     session_timeout_ms: int
     connections: Connections = field(default_factory=NoConnections)
+    source_connection: str | None = None
+    """The connection of the stream's source, where that is on another cluster than the stream."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace in which the stream lives."""
+        return self.group.removesuffix(f".{self.stream}.{self.incarnation}")
 
 
 class ConnectorUnavailable(HeadgateError):

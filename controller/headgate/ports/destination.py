@@ -14,9 +14,9 @@ the predecessor there, by the token that it is given or by means of its own. Any
 part: the task then calls open() again and goes back to the committed positions. Nothing is ever retried inside a
 destination beyond a small bound.
 
-Two abilities are optional, each a Protocol of its own: a destination that commits in its own rhythm (`PacesCommits`),
-and one that takes further records into its transaction (`TakesAside`), which is how a dead letter or a marker moves
-together with the position.
+Three abilities are optional, each a Protocol of its own: a destination that commits in its own rhythm
+(`PacesCommits`), one that takes further records into its transaction (`TakesAside`), which is how a dead letter or a
+marker moves together with the position, and a kind that ends a run for everybody who still works for it (`Fences`).
 """
 
 from __future__ import annotations
@@ -170,6 +170,23 @@ class TakesAside(Protocol):
         timestamp_ms: int | None,
     ) -> None:
         """Produce one record into the open transaction (begun where none is open)."""
+        ...
+
+
+@runtime_checkable
+class Fences(Protocol):
+    """A kind whose destinations keep positions themselves, and can be told that a run is over.
+
+    After a forced stop a worker asks for it until it succeeds: where nobody fences, a task that was stopped in the
+    middle of anything could still commit when it goes on.
+    """
+
+    def fence(self, settings: Any, context: ConnectorContext, claims: Mapping[TopicPartition, Token]) -> None:
+        """See to it that nobody with a lower token can commit for these partitions any more. Bounded; may be repeated.
+
+        Nothing to do where the settings make no destination that keeps positions. Raises LogError or what the
+        destination raises when its other side does not answer.
+        """
         ...
 
 

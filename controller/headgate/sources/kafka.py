@@ -8,9 +8,18 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.client_settings import ConsumerSettings
-from headgate.ports.connectors import ConnectorContext
+from headgate.ports.connectors import ConnectionName, ConnectorContext
 from headgate.ports.errors import LogError, TopicMissing
-from headgate.ports.log import Batch, Committed, DescribesTopics, LogConsumer, Range, RebalanceListener, TopicPartition
+from headgate.ports.log import (
+    Batch,
+    Committed,
+    DescribesTopics,
+    Log,
+    LogConsumer,
+    Range,
+    RebalanceListener,
+    TopicPartition,
+)
 from headgate.ports.source import SourceCatalogue, SourceReader
 from headgate_events.schema.common import TopicName
 
@@ -26,12 +35,14 @@ QUEUED_KBYTES: Final = 16_384
 class KafkaSourceSettings(BaseModel):
     """Settings of `source: {kind: kafka}`: the topic, and whether records of open or aborted transactions are read.
 
-    `client` are settings of the Kafka client that a stream may choose.
+    `connection` names another cluster, where the group is then, too. `client` are settings of the Kafka client that a
+    stream may choose.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     topic: TopicName
+    connection: ConnectionName | None = None
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     client: ConsumerSettings = Field(default_factory=dict)
 
@@ -41,7 +52,7 @@ class KafkaReader:
 
     def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
         self._topic = settings.topic
-        self._consumer: LogConsumer = context.log.consumer(
+        self._consumer: LogConsumer = cluster_of(settings, context).consumer(
             group=context.group,
             isolation=settings.isolation,
             ends=True,
@@ -92,7 +103,8 @@ class KafkaCatalogue:
 
     def __init__(self, settings: KafkaSourceSettings, context: ConnectorContext) -> None:
         self._topic = settings.topic
-        self._log = context.log
+        self._settings = settings
+        self._context = context
         self._clock = context.clock
         self._isolation = settings.isolation
         self._group = context.group
@@ -119,10 +131,11 @@ class KafkaCatalogue:
 
     def retention_ms(self) -> int | None:
         """Ask for the topic's retention; a compacted topic drops by key, which no age tells."""
-        if not isinstance(self._log, DescribesTopics):
+        log = self._log
+        if not isinstance(log, DescribesTopics):
             return None
         try:
-            config = self._log.topic_config(self._topic, REQUEST_S)
+            config = log.topic_config(self._topic, REQUEST_S)
         except LogError:
             return None  # whoever may read a topic may not be allowed to see its settings
         policies = {each.strip() for each in config.get("cleanup.policy", "delete").split(",")}
@@ -156,10 +169,19 @@ class KafkaCatalogue:
             self._consumer.close()
             self._consumer = None
 
+    @property
+    def _log(self) -> Log:
+        return cluster_of(self._settings, self._context)
+
     def _client(self) -> LogConsumer:
         if self._consumer is None:
             self._consumer = self._log.consumer(group=self._group, isolation=self._isolation)
         return self._consumer
+
+
+def cluster_of(settings: KafkaSourceSettings, context: ConnectorContext) -> Log:
+    """Return the log of the source's cluster. Raises ConnectionUnusable."""
+    return context.log if settings.connection is None else context.connections.cluster(settings.connection)
 
 
 class KafkaSource:

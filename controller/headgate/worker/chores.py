@@ -14,7 +14,9 @@ from typing import Any, Final, Protocol
 import structlog
 
 from headgate.core import backoff
+from headgate.ports.destination import Fences, Token
 from headgate.ports.errors import TopicMissing
+from headgate.ports.log import TopicPartition
 from headgate.worker.failures import ConfigRejected, SourceGone, classify
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Report
@@ -252,8 +254,14 @@ def list_source(view: View, means: Means) -> Report | None:
 
 
 def fence_stragglers(view: View, means: Means, transactional_ids: Ids) -> Report:
-    """Make sure that nobody can commit any more what a forced stop left open."""
+    """Make sure that nobody can commit any more what a forced stop left open, here or at the destination."""
     fence(means.log, transactional_ids)
+    kind = means.destinations.find(view.config["destination"]["kind"])
+    if isinstance(kind, Fences):
+        pipeline = build(view, means)
+        token = Token(view.incarnation, view.epoch, 0)
+        places = [TopicPartition(topic, n) for topic, count in (view.partitions or {}).items() for n in range(count)]
+        kind.fence(pipeline.destination_settings, pipeline.context, dict.fromkeys(places, token))
     return Report.of(view, means.options.name, "fenced", {}, "")
 
 

@@ -155,6 +155,7 @@ def context_of(view: View, config: StreamConfig, means: Means) -> ConnectorConte
         commit_interval_ms=config.commit_interval_ms,
         session_timeout_ms=options.session_timeout_ms,
         connections=means.connections,
+        source_connection=(config.source.model_extra or {}).get("connection"),
     )
 
 
@@ -205,9 +206,9 @@ def _kind(checks: Checks, name: str, kinds: Kinds[Any], wanted: str, given: Mapp
 
 def _loops(config: StreamConfig) -> bool:
     source, destination = config.source, config.destination
-    topic = (source.model_extra or {}).get("topic")
+    reads, writes = source.model_extra or {}, destination.model_extra or {}
     return (
         source.kind == destination.kind == "kafka"
-        and topic is not None
-        and topic == (destination.model_extra or {}).get("topic")
+        and reads.get("topic") is not None
+        and all(reads.get(name) == writes.get(name) for name in ("topic", "connection"))
     )
