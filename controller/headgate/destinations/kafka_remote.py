@@ -22,9 +22,9 @@ from typing import Any, Final
 from headgate.destinations.kafka_positions import Kept, PositionsTopic, positions_topic
 from headgate.ports.connectors import ConnectorContext
 from headgate.ports.destination import Output, PositionsIn, StaleOwner, Token, WriteInDoubt
-from headgate.ports.errors import LogError
 from headgate.ports.log import ClientSetting, Committed, Log, TopicPartition, TransactionalProducer
 from headgate.session import TransactionalSession
+from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 
 LINGER_MS: Final = 5
@@ -170,7 +170,7 @@ class _Owned:
             self.producer = self.session.begin()
         try:
             write(self.producer, items)
-        except LogError:
+        except HeadgateError:
             self.session.doubt()
             self.producer = None
             raise

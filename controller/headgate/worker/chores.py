@@ -12,19 +12,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, Protocol
 
 import structlog
+from pydantic import ValidationError
 
 from headgate.core import backoff
+from headgate.ports.connectors import UnknownKind
 from headgate.ports.destination import Fences, Token
 from headgate.ports.errors import TopicMissing
 from headgate.ports.log import TopicPartition
 from headgate.worker.failures import ConfigRejected, SourceGone, classify
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Report
-from headgate.worker.pipeline import Means, any_failed, attempt, build, judge, passed
+from headgate.worker.pipeline import Means, any_failed, attempt, build, context_of, judge, passed
 from headgate.worker.positions import by_start_policy, check_positions, nested, partitions_of
 from headgate.worker.risk import RiskWatch
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
+from headgate_events.schema.config import StreamConfig
 
 THREADS: Final = 2
 MAX_AT_ONCE: Final = 64
@@ -256,13 +259,23 @@ def list_source(view: View, means: Means) -> Report | None:
 def fence_stragglers(view: View, means: Means, transactional_ids: Ids) -> Report:
     """Make sure that nobody can commit any more what a forced stop left open, here or at the destination."""
     fence(means.log, transactional_ids)
-    kind = means.destinations.find(view.config["destination"]["kind"])
+    _fence_at_destination(view, means)
+    return Report.of(view, means.options.name, "fenced", {}, "")
+
+
+def _fence_at_destination(view: View, means: Means) -> None:
+    """Let the destination end the run, where it can. What no worker could have opened has nothing to be fenced."""
+    try:
+        config = StreamConfig.model_validate(dict(view.config))
+        kind = means.destinations.find(config.destination.kind)
+        settings = kind.settings.model_validate(config.destination.model_extra or {})
+    except (ValidationError, UnknownKind) as error:
+        logger.warning("no destination to fence", action="chore.fence", stream=view.stream, error=type(error).__name__)
+        return
     if isinstance(kind, Fences):
-        pipeline = build(view, means)
         token = Token(view.incarnation, view.epoch, 0)
         places = [TopicPartition(topic, n) for topic, count in (view.partitions or {}).items() for n in range(count)]
-        kind.fence(pipeline.destination_settings, pipeline.context, dict.fromkeys(places, token))
-    return Report.of(view, means.options.name, "fenced", {}, "")
+        kind.fence(settings, context_of(view, config, means), dict.fromkeys(places, token))
 
 
 def _not_executed(name: str) -> dict[str, Any]:
