@@ -41,7 +41,12 @@ def connect(target: Target) -> Connection:
     def history() -> HistoryReader:
         return HistoryReader(servers, namespace, kafka=reading)
 
-    return Connection(commands, state, history)
+    def workers() -> WorkersClient:
+        from headgate_events.client.workers import WorkersClient as Client
+
+        return Client(servers, namespace, kafka=kafka)
+
+    return Connection(commands, state, history, workers)
 
 
 def connect_workers(target: Target) -> WorkersClient:

@@ -7,8 +7,9 @@ outcomes and transitions are plain JSON objects here, since all that the command
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from headgate_events.client.request import CommandOptions
     from headgate_events.client.sequence import HistoryItem
     from headgate_events.client.table import Change
+    from headgate_events.client.workers import WorkersClient
 
 StateJson = Mapping[str, Any]
 
@@ -44,12 +46,25 @@ class Order:
         return self.options.get("not_before") is not None or bool(self.options.get("when_idle"))
 
 
+@dataclass(frozen=True, slots=True)
+class LiveTask:
+    """What a worker last said of one of its tasks, as a JSON object."""
+
+    worker: str
+    said: Mapping[str, Any]
+
+
 class Connection:
     """One cluster and namespace, connected to as far as it is used. One thread owns it; leaving the block closes it."""
 
     def __init__(
-        self, commands: Callable[[], Commands], state: Callable[[], State], history: Callable[[], History]
+        self,
+        commands: Callable[[], Commands],
+        state: Callable[[], State],
+        history: Callable[[], History],
+        workers: Callable[[], WorkersClient] | None = None,
     ) -> None:
+        self._make_workers = workers
         self._make_commands = commands
         self._make_state = state
         self._make_history = history
@@ -78,6 +93,20 @@ class Connection:
     def follow(self, timeout_s: float | None) -> Iterator[Change]:
         """Yield every change after the last `states()`, for a time; None is for ever."""
         return self._state.follow(timeout_s)
+
+    def live(self, timeout_s: float = OPEN_TIMEOUT_S) -> dict[str, list[LiveTask]]:
+        """Return what workers that are heard last said of their tasks, by stream."""
+        found: dict[str, list[LiveTask]] = {}
+        if self._make_workers is None:
+            return found
+        with closing(self._make_workers()) as client:
+            sights = client.snapshot(timeout_s)
+        now_ms = time.time_ns() // 1_000_000
+        for name, sight in sights.items():
+            if sight.beat is not None and sight.standing(now_ms) in {"live", "cordoned", "stopping"}:
+                for task in sight.beat.get("tasks") or ():
+                    found.setdefault(task["stream"], []).append(LiveTask(name, task))
+        return found
 
     def history(
         self,

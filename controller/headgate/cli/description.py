@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headgate.cli.columns import connector
-from headgate.cli.connection import StateJson
+from headgate.cli.connection import LiveTask, StateJson
 from headgate.cli.goals import check_line, drained
 from headgate.cli.output import STATUS_COLOURS, as_yaml, coloured, say, table
 from headgate.cli.past import COLUMNS, cells
@@ -16,22 +16,23 @@ INDENT = "  "
 MOST_ERRORS = 10
 
 
-def describe(state: StateJson, last: Sequence[Mapping[str, Any]], now_ms: int) -> None:
-    """Print one stream; `last` are its newest transitions, as JSON objects with their cause."""
-    for line in lines(state, now_ms):
+def describe(state: StateJson, last: Sequence[Mapping[str, Any]], now_ms: int, tasks: Sequence[LiveTask] = ()) -> None:
+    """Print one stream; `last` are its newest transitions with their cause, `tasks` what its workers say now."""
+    for line in lines(state, now_ms, tasks):
         say(line)
     if last:
         say("Last transitions:")
         table(COLUMNS, [cells(each) for each in last])
 
 
-def lines(state: StateJson, now_ms: int) -> Iterator[str]:
+def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask] = ()) -> Iterator[str]:
     """Yield the lines of every section but the history."""
     yield from _status(state, now_ms)
     yield from _conditions(state, now_ms)
     yield from _errors(state, now_ms)
     yield from _revision(state)
     yield from _tasks(state, now_ms)
+    yield from _live(tasks, now_ms)
     yield from _drain(state)
     yield from _checks("Checks", state.get("checks") or ())
     yield from _waiting(state)
@@ -95,7 +96,7 @@ def _errors(state: StateJson, now_ms: int) -> Iterator[str]:
 
 def _error(error: Mapping[str, Any], now_ms: int) -> Iterator[str]:
     kind = "recoverable" if error["recoverable"] else "needs a person"
-    yield f"{INDENT}{safe(error['message'])} ({error['code']}, {kind})"
+    yield f"{INDENT}{safe(error['message'])} ({error['code']}, {kind}, id {safe(error['id'], 64)})"
     yield f"{INDENT * 2}first {when(error['first_seen_ms'])}, last {when(error['last_seen_ms'])}, " + plural(
         error["count"], "time"
     )
@@ -126,6 +127,27 @@ def _tasks(state: StateJson, now_ms: int) -> Iterator[str]:
     for worker, task in sorted(state["tasks"].items()):
         since = age(task["since_ms"], now_ms)
         yield f"{INDENT}{worker}: revision {task['revision']}, epoch {task['epoch']}, for {since}"
+
+
+def _live(tasks: Sequence[LiveTask], now_ms: int) -> Iterator[str]:
+    """Yield what workers say of their tasks at this moment, by their heartbeats."""
+    if tasks:
+        yield "Now, by the workers' heartbeats:"
+    for task in tasks:
+        said = task.said
+        owned = len(said.get("partitions") or ())
+        parts = [str(said["phase"])]
+        if said["phase"] in {"draining", "drained"}:
+            parts.append(f"{said.get('partitions_drained', 0)} of {plural(owned, 'partition')} drained")
+        else:
+            parts.append(plural(owned, "partition"))
+        parts.append(f"{plural(said.get('in_flight', 0), 'record')} in flight")
+        if said.get("waits_for"):
+            parts.append(f"waits for {safe(said['waits_for'], 200)}")
+        if said.get("next_retry_ms"):
+            left_s = max(0, said["next_retry_ms"] - now_ms) / 1_000
+            parts.append(f"next try in {left_s:.0f} s")
+        yield f"{INDENT}{task.worker}: {', '.join(parts)}"
 
 
 def _drain(state: StateJson) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import typer
 
@@ -17,6 +18,9 @@ from headgate.cli.selector import parse_selector
 from headgate.cli.target import Target
 from headgate.cli.verbs import target_of
 from headgate_events.errors import InvalidRequest
+
+WITH_TASKS: Final = frozenset({"RUNNING", "DRAINING", "FAILED", "FAILED_PERMANENTLY"})
+"""Where workers may have tasks whose progress is worth a look at the heartbeats."""
 
 
 def get_streams(names: Sequence[str] | None, selector: str | None, form: Format, where: Where) -> None:
@@ -49,10 +53,16 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
             if found or not missing:
                 several(found, form, alone=len(names or ()) == 1)
         else:
+            live = connection.live() if any(state["status"] in WITH_TASKS for state in found) else {}
             for number, state in enumerate(found):
                 if number:
                     say("")
-                describe(state, last_transitions(connection, state), now_ms())
+                tasks = [
+                    task
+                    for task in live.get(state["stream"], ())
+                    if (task.said["incarnation"], task.said["epoch"]) == (state["incarnation"], state["epoch"])
+                ]
+                describe(state, last_transitions(connection, state), now_ms(), tasks)
     end(target, found, missing, selector)
 
 

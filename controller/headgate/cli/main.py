@@ -19,6 +19,7 @@ from headgate.cli.commands import (
     cancel_drain,
     context,
     create,
+    dead_letters,
     delete,
     demo,
     describe,
@@ -100,6 +101,7 @@ for _panel, _verbs in (
 ):
     for _verb in _verbs:
         app.command(rich_help_panel=_panel)(verb(_verb))
+app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=LOOKING)
 app.add_typer(workers.app, name="workers", rich_help_panel=LOOKING)
 app.add_typer(context.app, name="context", rich_help_panel=SETTING_UP)
 app.add_typer(schema.app, name="schema", rich_help_panel=SETTING_UP)

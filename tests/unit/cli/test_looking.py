@@ -127,7 +127,7 @@ def test_describe_shows_errors_conditions_checks_and_what_waits(memory: MemoryHe
     out = headgate("describe departures").out
     for line in (
         "Conditions:\n  position_at_risk for 0s: An hour is left.\n",
-        "Error:\n  No broker answers. (log.unavailable, recoverable)\n",
+        "Error:\n  No broker answers. (log.unavailable, recoverable, id e1)\n",
         "first 2026-01-01T00:00:00.000Z, last 2026-01-01T00:00:00.000Z, 1 time\n",
         "    at flights, partition 1, offset 7, on worker w1\n",
         "    next try 2026-01-01T00:00:03.000Z, in 3 s\n",
