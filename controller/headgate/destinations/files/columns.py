@@ -173,7 +173,7 @@ class WritingRows:
         self.records += len(values)
         self._values.extend(values)
         self._origins.extend(origins)
-        self._text_bytes += sum(len(value) for value in values if value is not None)
+        self._text_bytes += sum(map(len, filter(None, values)))
         share_bytes = self._form.share_bytes
         if self._text_bytes >= min(TEXT_BYTES, share_bytes // 2):
             self._to_columns()
