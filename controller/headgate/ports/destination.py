@@ -14,9 +14,10 @@ the predecessor there, by the token that it is given or by means of its own. Any
 part: the task then calls open() again and goes back to the committed positions. Nothing is ever retried inside a
 destination beyond a small bound.
 
-Three abilities are optional, each a Protocol of its own: a destination that commits in its own rhythm
-(`PacesCommits`), one that takes further records into its transaction (`TakesAside`), which is how a dead letter or a
-marker moves together with the position, and a kind that ends a run for everybody who still works for it (`Fences`).
+Abilities are optional, each a Protocol of its own: a destination that commits in its own rhythm (`PacesCommits`), one
+that takes few records at once (`BoundsBatches`), one that takes further records into its transaction (`TakesAside`),
+which is how a dead letter or a marker moves together with the position, and a kind that ends a run for everybody who
+still works for it (`Fences`).
 """
 
 from __future__ import annotations
@@ -153,6 +154,16 @@ class PacesCommits(Protocol):
 
         A drain, a revocation and an end commit whatever this says.
         """
+        ...
+
+
+@runtime_checkable
+class BoundsBatches(Protocol):
+    """A destination that takes only so many records within the time that a call has (one request for each, say)."""
+
+    @property
+    def most_records(self) -> int:
+        """How many records to read and hand over at once, at most, beside the stream's `max_batch_records`."""
         ...
 
 

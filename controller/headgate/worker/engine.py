@@ -23,7 +23,7 @@ import structlog
 from headgate.core.drain import Account, begin
 from headgate.core.error_limit import ErrorLimit
 from headgate.core.receipts import BEGINNING
-from headgate.ports.destination import Destination, PacesCommits, RecordRefused, Token
+from headgate.ports.destination import BoundsBatches, Destination, PacesCommits, RecordRefused, Token
 from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
@@ -76,6 +76,7 @@ class Engine:
         self._first_s = 0.0
         self._committed_s = 0.0
         self._paces: PacesCommits | None = None
+        self._bounds: BoundsBatches | None = None
         self._dead_letters: DeadLetters | None = None
         self._claims: Claims | None = None
         self._limit: ErrorLimit | None = None
@@ -102,6 +103,7 @@ class Engine:
         self.transactional_ids = self._destination.transactional_ids
         self._reader = pipeline.make_reader()
         self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
+        self._bounds = self._destination if isinstance(self._destination, BoundsBatches) else None
         self.take_on_settings(pipeline)
         self._held = True
         self._reader.open(self)  # joining goes on beside the opening of the destination; it is heard of in `stand`
@@ -196,7 +198,8 @@ class Engine:
         if self.uncommitted and self._paces is None:
             wait_s = min(POLL_S, max(0.0, self._first_s + interval_s - self._clock.monotonic_s()))
         try:
-            batch = self._reader.read(self.pipeline.config.max_batch_records, wait_s)
+            most = self.pipeline.config.max_batch_records
+            batch = self._reader.read(min(most, self._bounds.most_records) if self._bounds else most, wait_s)
         except LogError as error:
             self._commit_before_failing()
             if not self._stops_one(error):

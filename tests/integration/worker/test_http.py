@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,3 +133,25 @@ def test_a_wish_to_wait_is_respected_and_a_refused_record_is_set_aside(headgate:
     assert time.monotonic() - came_s[0] < WAIT_S
     (letter,) = headgate.until_moved(f"{headgate.namespace}.dead-letters.orders", 1)
     assert letter.value == b"42"
+
+
+def test_what_an_endpoint_has_time_for_is_read_at_once_and_committed(headgate: Headgate, endpoint: Endpoint) -> None:
+    endpoint.answer = lambda got: Answer(503 if int(got.headers.get("headgate-offset", 0)) >= 250 else 200)
+    source = headgate.source("source", 1)
+    headgate.produce(source, 500, partitions=1)
+    headgate.worker("a")
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "http", "url": endpoint.url, "body": "value", "concurrency": 2},
+        delivery="at_least_once",
+        commit_interval_ms=1,
+        retry=QUICK,
+    )
+
+    def was_retried() -> bool:
+        return sum(int(got.headers.get("headgate-offset", 0)) >= 250 for got in list(endpoint.got)) >= 10
+
+    eventually(was_retried, WAIT_S, "the endpoint was asked again and again")
+    times = Counter(int(got.headers["headgate-offset"]) for got in list(endpoint.taken))
+    assert [times[offset] for offset in range(100)] == [1] * 100, "of 500 that were there 100 were read and committed"

@@ -24,7 +24,7 @@ from headgate.destinations.http.answers import meaning_of, retry_after_s
 from headgate.destinations.http.kind import Http
 from headgate.destinations.http.settings import HttpConnection, HttpDestinationSettings
 from headgate.ports.connectors import ConnectionUnusable, ConnectorContext, ConnectorRefused, ConnectorUnavailable
-from headgate.ports.destination import Destination, RecordRefused
+from headgate.ports.destination import BoundsBatches, Destination, RecordRefused
 from headgate.testing import GivenConnections, MadeRecord, context_for, output_of
 from headgate_events.errors import HeadgateError
 from tests.support.endpoint import OK, Answer, Endpoint, Got, cut, half
@@ -300,15 +300,22 @@ def test_a_request_whose_connection_was_cut_is_made_once_more_with_the_same_key(
     assert len(endpoint.elements()) == 3
 
 
-def test_a_service_that_is_too_slow_for_a_call_is_told_apart_from_one_that_is_gone(
+def test_a_service_that_is_too_slow_for_so_many_records_gets_fewer_at_once_until_it_keeps_up(
     endpoint: Endpoint, opened: Callable[..., Destination], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headgate.destinations.http.destination.CALL_S", 0.5)
-    endpoint.answer = lambda _: Answer(after_s=0.1)
-    with pytest.raises(ConnectorUnavailable) as error:
-        move(opened(concurrency=1, body="value"), records(100))
-    assert "too slow" in error.value.message or "did not answer" in error.value.message
-    assert len(endpoint.got) < 20
+    endpoint.answer = lambda _: Answer(after_s=0.05)
+    destination = opened(concurrency=2, body="value")
+    assert isinstance(destination, BoundsBatches)
+    assert destination.most_records == 100
+    with pytest.raises(ConnectorUnavailable):
+        move(destination, records(100))
+    assert len(endpoint.got) < 40
+    assert destination.most_records == 25
+    monkeypatch.setattr("headgate.destinations.http.destination.CALL_S", 30.0)
+    destination.open()
+    move(destination, records(destination.most_records))
+    assert {int(got.headers["headgate-offset"]) for got in endpoint.taken} >= set(range(25))
 
 
 def test_an_answer_without_an_end_is_cut_off(endpoint: Endpoint, opened: Callable[..., Destination]) -> None:

@@ -23,9 +23,10 @@ from headgate_events.records import Record
 
 CALL_S: Final = 45.0
 """Requests of one call that are not answered by then are an error: past a minute a task loses its partitions."""
-HELD_RECORDS: Final = 5_000
 HELD_BYTES: Final = 8_000_000
 """More than this does not gather before requests are made."""
+REQUESTS_PER_LANE: Final = 50
+"""So many requests one after the other are within the time of a call with most services; with the others fewer are."""
 
 
 class HttpDestination:
@@ -41,6 +42,9 @@ class HttpDestination:
         self._accepted = frozenset(settings.accept)
         most_records = settings.batch.records if self._bodies.batched else 1
         self._lanes = Lanes(settings.concurrency, most_records, settings.batch.bytes)
+        self._at_once = most_records * settings.concurrency
+        self.most_records = REQUESTS_PER_LANE * self._at_once
+        """How many records a call has time for; fewer each time that it had none for those that it got."""
         self._sender: Sender | None = None
         self._last: Record | None = None
         self._nth = 0
@@ -62,7 +66,7 @@ class HttpDestination:
             self._nth = self._nth + 1 if output.origin is self._last else 0
             self._last = output.origin
             self._lanes.add(self._bodies.part(output, self._nth))
-            if self._lanes.held >= HELD_RECORDS or self._lanes.held_bytes >= HELD_BYTES:
+            if self._lanes.held >= self.most_records or self._lanes.held_bytes >= HELD_BYTES:
                 self._send()
 
     def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
@@ -85,14 +89,19 @@ class HttpDestination:
     def _send(self) -> None:
         assert self._sender is not None, "a destination is opened before it is written to"
         sender, deadline_s = self._sender, self._deadline_s
-        self._lanes.run(lambda parts: self._deliver(sender, parts, deadline_s), deadline_s)
+        try:
+            self._lanes.run(lambda parts: self._deliver(sender, parts, deadline_s), deadline_s)
+        except ConnectorUnavailable:
+            if time.monotonic() >= deadline_s:
+                self.most_records = max(self._at_once, self.most_records // 4)
+            raise
 
     def _deliver(self, sender: Sender, parts: Sequence[Part], deadline_s: float) -> None:
         """Send parts in one request, or in as many as it takes to find the record that is refused."""
         if time.monotonic() >= deadline_s:
             raise ConnectorUnavailable(
                 f"{sender.who} is too slow for this many records: they were not all taken within {CALL_S:g} s.",
-                hint="Set a smaller max_batch_records, or more concurrency.",
+                hint="It is tried again with fewer; more concurrency may help.",
             )
         answer = sender.send(self._bodies.request(parts), deadline_s)
         wait_s = retry_after_s(answer.headers, self._context.clock.now_ms())
