@@ -14,6 +14,7 @@ import pytest
 
 from headgate.destinations.postgresql import session as sessions
 from headgate.destinations.postgresql.destination import PostgresqlDestination
+from headgate.destinations.postgresql.kind import Postgresql
 from headgate.destinations.postgresql.session import Session
 from headgate.ports.connectors import ConnectorUnavailable
 from headgate.ports.destination import StaleOwner, Token, WriteInDoubt
@@ -93,6 +94,24 @@ def test_a_position_may_go_back_when_a_person_says_so(stand: Stand) -> None:
     owner.commit()
     owner.commit({PARTITION: Committed(2, "recovered")})
     assert owner.begin(PARTITION) == {PARTITION: Committed(2, "recovered")}
+
+
+def test_a_forced_stop_fences_whoever_still_has_rows_in_hand_and_no_later_owner(stand: Stand) -> None:
+    kind, later = Postgresql(), PARTITION._replace(partition=1)
+    kind.fence(stand.settings(), stand.context(), {PARTITION: Token(1, 4, 0)})  # nothing is there yet
+    straggler, other = stand.begun(token=Token(1, 3, 7)), stand.owner(token=Token(1, 9, 1))
+    other.begin(later)
+    straggler.forward([made(0, {"amount": 0})])
+    stand.run("ALTER TABLE orders RENAME TO mistaken")
+    kind.fence(stand.settings(), stand.context(), {PARTITION: Token(1, 4, 0), later: Token(1, 4, 0)})
+    stand.run("ALTER TABLE mistaken RENAME TO orders")
+    with pytest.raises(StaleOwner):
+        straggler.commit()
+    with pytest.raises(StaleOwner):
+        straggler.begin(PARTITION)
+    other.forward([made(0, {"amount": 1}, partition=1)])
+    other.commit()
+    assert amounts(stand) == [1]
 
 
 @pytest.mark.parametrize("takes_effect", [True, False])

@@ -153,6 +153,23 @@ class PostgresqlDestination:
             ledger.advanced(positions)
         self._max_rows = min(MAX_ROWS, self._max_rows + MIN_ROWS)
 
+    def fence(self, claims: Mapping[TopicPartition, Token]) -> None:
+        """Put tokens on partitions for nobody, so that no owner with a lower one commits.
+
+        The stream's table is not looked at: it may be what is wrong with the stream.
+        """
+        if self._ledger is None:
+            return
+        with self._errors_explained():
+            self._connect()
+            session = self._connected()
+            with session.within(CALL_S):
+                table = tables.look_at(session, self._settings.schema_name, self._settings.positions_table)
+                if table is not None:  # where there is none, nobody can have claimed anything
+                    self._begin(session)
+                    self._ledger.fence(session, claims)
+                    session.commit()
+
     def close(self) -> None:
         """Let go of the connection; what has gathered is given up."""
         self._drop_gathered()

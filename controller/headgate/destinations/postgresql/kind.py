@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -13,7 +13,8 @@ from headgate.destinations.postgresql.faults import explained
 from headgate.destinations.postgresql.session import CALL_S, Session
 from headgate.destinations.postgresql.settings import PostgresqlConnection, PostgresqlDestinationSettings
 from headgate.ports.connectors import ConnectorContext, Delivery
-from headgate.ports.destination import Destination
+from headgate.ports.destination import Destination, Token
+from headgate.ports.log import TopicPartition
 from headgate_events.errors import HeadgateError
 from headgate_events.schema.common import Check
 
@@ -50,6 +51,19 @@ class Postgresql:
             return [*checks, _failed(name, explained(error, f"{settings.connection} ({target.place})", secrets))]
         finally:
             session.close()
+
+    def fence(
+        self,
+        settings: PostgresqlDestinationSettings,
+        context: ConnectorContext,
+        claims: Mapping[TopicPartition, Token],
+    ) -> None:
+        """End a run for everybody who still works for it."""
+        destination = PostgresqlDestination(settings, context)
+        try:
+            destination.fence(claims)
+        finally:
+            destination.close()
 
     def destination(self, settings: PostgresqlDestinationSettings, context: ConnectorContext) -> Destination:
         """Make the destination for the stream's delivery, not open yet."""

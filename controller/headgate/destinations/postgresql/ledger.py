@@ -10,7 +10,7 @@ overtaken changes nothing, and neither do two owners with one token write the sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from psycopg import sql
 
@@ -89,6 +89,17 @@ class Ledger:
         Within a transaction, to be undone after None. It waits for whoever is just committing. `claimed` must follow
         once the transaction was committed.
         """
+        found = self.fence(session, claims)
+        if len(found) != len(claims):
+            return None
+        return {
+            TopicPartition(topic, partition): Committed(position, metadata)
+            for topic, partition, position, metadata in found
+            if position is not None
+        }
+
+    def fence(self, session: Session, claims: Mapping[TopicPartition, Token]) -> list[tuple[Any, ...]]:
+        """Put tokens on the partitions that bear no higher one; return (topic, partition, position, text) of those."""
         tokens = sorted(claims.items())
         values = (
             self._stream,
@@ -98,14 +109,7 @@ class Ledger:
             [each.partition for each, _ in tokens],
             *([token[place] for _, token in tokens] for place in range(3)),
         )
-        found = session.run(sql.SQL(_CLAIM).format(self._table), values).fetchall()
-        if len(found) != len(tokens):
-            return None
-        return {
-            TopicPartition(topic, partition): Committed(position, metadata)
-            for topic, partition, position, metadata in found
-            if position is not None
-        }
+        return session.run(sql.SQL(_CLAIM).format(self._table), values).fetchall()
 
     def claimed(self, claims: Mapping[TopicPartition, Token], found: Mapping[TopicPartition, Committed]) -> None:
         """Remember what was claimed, and where it stands."""
