@@ -15,22 +15,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import structlog
 
-from headgate.core import backoff
 from headgate.ports.destination import RecordRefused, StaleOwner, WriteInDoubt
 from headgate.ports.errors import LogError, LogFatal, StaleMember, TransactionInDoubt
 from headgate.ports.log import TopicPartition
+from headgate.worker.complaints import Complaints, delay_s
 from headgate.worker.engine import POLL_S, Engine
-from headgate.worker.failures import ConfigRejected, Failure, TransformFailed, classify
+from headgate.worker.failures import ConfigRejected, Failure
+from headgate.worker.faults import Faults
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Mailbox, Order, Outbox, Report
 from headgate.worker.pipeline import Means, Pipeline, any_failed, build
 from headgate.worker.view import View
-from headgate_events.errors import HeadgateError
+from headgate_events.schema.config import RetryConfig
 
 Phase = Literal["starting", "confirming", "running", "retrying", "draining", "drained", "failed", "ended"]
 
@@ -41,25 +41,12 @@ HEALTHY_S: Final = 5.0
 IDLE_WAIT_S: Final = 0.5
 """How long a task that failed for good looks away; an order wakes it at once."""
 INSIST_S: Final = 5.0
-RETRY_INITIAL_S: Final = 0.5
-RETRY_MAX_S: Final = 30.0
-RETRY_AFTER_MAX_S: Final = 600.0
-"""The longest wait that the other side may ask for; after that it is asked again."""
+UNTIL_BUILT: Final = RetryConfig()
+"""How a task retries whose definition it could not read."""
 IN_DOUBT: Final = (TransactionInDoubt, WriteInDoubt, StaleMember, StaleOwner)
 """What is settled by beginning anew at what is committed; it counts as a failure when it comes twice in a row."""
 
 logger = structlog.get_logger("headgate.worker")
-
-
-@dataclass(slots=True)
-class Fault:
-    """A partition that stands still: its error, and when it is tried again (None: not before somebody decides)."""
-
-    failure: Failure
-    attempt: int
-    retry_at_s: float | None
-    position: int
-    trying: bool = False
 
 
 class Task:
@@ -71,7 +58,6 @@ class Task:
         self.view = view
         self.phase: Phase = "starting"
         self.failure: Failure | None = None
-        self.faults: dict[TopicPartition, Fault] = {}
         self.wants_confirmation = 0
         self.revision = 0
         self.engine = Engine(means.clock, lambda: self.view)
@@ -82,6 +68,8 @@ class Task:
         self._draw = draw
         self._tag = tag
         self._log = logger.bind(stream=view.stream, incarnation=view.incarnation)
+        self._complaints = Complaints(lambda: self.view, means.clock, means.options.name, self._say)
+        self._faults = Faults(self.engine, means.clock, draw, self._complaints, lambda: self._retry)
         self._pipeline: Pipeline | None = None
         self._restart_version = view.restart_version
         self._retry_version = view.retry_version
@@ -144,7 +132,7 @@ class Task:
     def standing(self) -> list[Failure]:
         """The errors that stand, the whole task's first. Any thread may ask."""
         own = [self.failure] if self.failure is not None else []
-        return own + [fault.failure for fault in list(self.faults.values())]
+        return own + self._faults.failures
 
     # Steps
 
@@ -183,11 +171,11 @@ class Task:
         elif self.view.drains:
             self._drain()
         else:
-            if self.faults:
-                self._try_again(now_s)
+            if self._faults:
+                self._faults.step(now_s)
             moved = self.engine.pump()
             for place, error in self.engine.take_stopped():
-                self._partition_failed(place, error)
+                self._faults.add(place, error)
             if moved and not self.engine.uncommitted:
                 self._doubts = 0  # only a commit that went well forgives the one before
             if self.failure is not None and not self.engine.uncommitted:
@@ -276,9 +264,7 @@ class Task:
         if view.retry_version != self._retry_version:
             self._retry_version = view.retry_version
             self._retry_at_s = now_s
-            for fault in self.faults.values():
-                if fault.retry_at_s is not None:
-                    fault.retry_at_s = now_s
+            self._faults.retry_at_once(now_s)
         if self.phase in SETTLED:
             self._fence_predecessors()
         return None
@@ -300,7 +286,7 @@ class Task:
     def _new_epoch(self) -> None:
         """Say again under the new epoch what still stands."""
         for failure in self.standing:
-            self._say_failure(failure)
+            self._complaints.repeat(failure)
         if self.failure is None and self.phase in SETTLED:
             if self.view.runs:
                 self.phase = "running"
@@ -333,7 +319,7 @@ class Task:
         self.phase = "starting"
         self._pipeline = pipeline
         self._forget_failure()
-        self.faults.clear()
+        self._faults.forget()
 
     def _rejoin(self) -> None:
         """Join anew when the source has other partitions: a client of its own accord would learn of them in minutes."""
@@ -380,15 +366,7 @@ class Task:
             self._log.warning("begins anew after a doubtful commit", action="task.doubt", error=str(error))
             self.phase, self._retry_at_s = "retrying", now_s
             return self._stop_moving(error)
-        about = f"{self.view.stream}|{self.view.incarnation}"
-        now_ms = self._clock.now_ms()
-        failure = classify(error, worker=self._means.options.name, now_ms=now_ms, about=about)
-        if isinstance(error, StaleMember):
-            failure = failure.as_recoverable()
-        failure = self._met_again(self.failure, failure, now_ms)
-        if failure.recoverable and self._attempt >= self._most_attempts:
-            failure = failure.given_up(self._attempt)
-        self._log_failure(error, failure)
+        failure = self._complaints.about(error, self.failure, self._attempt, self._retry)
         if failure.recoverable:
             failure = failure.retried_at(self._clock.now_ms() + round(1000 * self._back_off(now_s, error)))
             self._stop_moving(error)
@@ -396,93 +374,22 @@ class Task:
             self.engine.let_go()
             self.phase = "failed"
         self.failure = failure
-        if failure.count & (failure.count - 1) == 0:  # 1, 2, 4, 8 …: an outage of days does not fill the log
-            self._say_failure(failure)
+        self._complaints.tell(failure)
         return None
 
-    def _partition_failed(self, place: TopicPartition, error: Exception) -> None:
-        """Remember a partition that stands still, and when it is tried again; the others move on."""
-        now_s, now_ms = self._clock.monotonic_s(), self._clock.now_ms()
-        about = f"{self.view.stream}|{self.view.incarnation}"
-        failure = classify(error, worker=self._means.options.name, now_ms=now_ms, about=about)
-        known = self.faults.get(place)
-        failure = self._met_again(None if known is None else known.failure, failure, now_ms)
-        attempt = known.attempt if known is not None and known.failure.same_as(failure) else 0
-        if failure.recoverable and attempt >= self._most_attempts:
-            failure = failure.given_up(attempt)
-        self._log_failure(error, failure)
-        retry_at_s = None
-        if failure.recoverable:
-            delay_s = self._delay_s(attempt, error)
-            failure = failure.retried_at(now_ms + round(1000 * delay_s))
-            retry_at_s = now_s + delay_s
-        account = self.engine.accounts.of.get(place)
-        self.faults[place] = Fault(failure, attempt + 1, retry_at_s, 0 if account is None else account.position)
-        if failure.count & (failure.count - 1) == 0 or not failure.recoverable:
-            self._say_failure(failure)
-
-    def _try_again(self, now_s: float) -> None:
-        """Read partitions again whose time has come, and clear the errors of those that got past theirs."""
-        for place, fault in list(self.faults.items()):
-            account = self.engine.accounts.of.get(place)
-            if account is None:  # another worker has it now, and meets the same or does not
-                del self.faults[place]
-                if fault.failure.recoverable:
-                    self._say("error-cleared", {"error_id": fault.failure.id}, fault.failure.id)
-            elif fault.trying and account.position > fault.position and place not in self.engine.stopped:
-                del self.faults[place]
-                self._say("error-cleared", {"error_id": fault.failure.id}, fault.failure.id)
-                self._log.info("a partition moves again", action="task.cleared", error_id=fault.failure.id)
-            elif fault.retry_at_s is not None and now_s >= fault.retry_at_s and not fault.trying:
-                fault.trying = True
-                self.engine.readmit(place)
-
-    def _met_again(self, known: Failure | None, failure: Failure, now_ms: int) -> Failure:
-        """Return a failure as the one that stands, counted once more, where it is the same; else clear that one."""
-        if known is None:
-            return failure
-        if known.same_as(failure):
-            return known.again(now_ms)
-        self._say("error-cleared", {"error_id": known.id}, known.id)
-        return failure
-
-    def _log_failure(self, error: Exception, failure: Failure) -> None:
-        log = self._log.warning if failure.recoverable else self._log.error
-        # Our own errors' sentences say it all; of somebody else's code the traceback is wanted, here and nowhere else.
-        cause: BaseException | None = None if isinstance(error, HeadgateError) else error
-        if isinstance(error, TransformFailed) and not failure.recoverable:
-            cause = error.__cause__
-        log(
-            "task failed",
-            action="task.failed",
-            code=failure.code,
-            error=failure.message,
-            error_id=failure.id,
-            exc_info=cause,
-        )
-
     @property
-    def _most_attempts(self) -> float:
-        most = None if self._pipeline is None else self._pipeline.config.retry.max_attempts
-        return float("inf") if most is None else most
-
-    def _delay_s(self, attempt: int, error: Exception) -> float:
-        """Return how long to wait before the next attempt: by the stream's backoff, and as long as the error asks."""
-        retry = None if self._pipeline is None else self._pipeline.config.retry
-        initial_s, max_s = (RETRY_INITIAL_S, RETRY_MAX_S) if retry is None else (retry.initial_s, retry.max_s)
-        delay_s = backoff.delay_s(attempt, initial_s, max_s, self._draw.random())
-        asked_s: Any = getattr(error, "retry_after_s", None)
-        return max(delay_s, min(asked_s, RETRY_AFTER_MAX_S)) if isinstance(asked_s, (int, float)) else delay_s
+    def _retry(self) -> RetryConfig:
+        return UNTIL_BUILT if self._pipeline is None else self._pipeline.config.retry
 
     def _back_off(self, now_s: float, error: Exception) -> float:
         """Choose when to try again; return the delay in seconds."""
         if self.phase in SETTLED:
             self._clears_by_moving = self.engine.doing == "writing"
-        delay_s = self._delay_s(self._attempt, error)
+        wait_s = delay_s(self._attempt, error, self._retry, self._draw.random())
         self._attempt += 1
-        self._retry_at_s = now_s + delay_s
+        self._retry_at_s = now_s + wait_s
         self.phase = "retrying"
-        return delay_s
+        return wait_s
 
     def _stop_moving(self, error: Exception) -> None:
         """Stay in the group without reading, where the clients still can; else let them go."""
@@ -498,8 +405,7 @@ class Task:
     def _clear(self, *, when: bool) -> None:
         """Say that the cause is gone: the task moved again, or was well for a while with nothing to move."""
         if when and self.failure is not None:
-            self._say("error-cleared", {"error_id": self.failure.id}, self.failure.id)
-            self._log.info("the cause is gone", action="task.cleared", error_id=self.failure.id)
+            self._complaints.clear(self.failure)
             self._forget_failure()
 
     def _forget_failure(self) -> None:
@@ -515,18 +421,13 @@ class Task:
             self._said_s = self._clock.monotonic_s()
             self._say("task-started", {"revision": self.revision}, f"{self._tag}.{self._said}")
 
-    def _say_failure(self, failure: Failure) -> None:
-        self._said += 1
-        self._said_s = self._clock.monotonic_s()
-        self._say("error-raised", {"error": failure.payload()}, f"{failure.id}-{self._said}")
-
     def _insist(self, now_s: float) -> None:
         """Say again what the state does not show: the observer may have taken this worker for silent meanwhile."""
-        if now_s - self._said_s < INSIST_S:
+        if now_s - max(self._said_s, self._complaints.said_s) < INSIST_S:
             return
         for failure in self.standing:
             if failure.id not in self.view.errors:
-                self._say_failure(failure)
+                self._complaints.repeat(failure)
         settled = self.failure is None and self.phase in SETTLED
         if settled and self.view.runs and self._means.options.name not in self.view.tasks:
             self._say_started()
