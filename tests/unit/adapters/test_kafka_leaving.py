@@ -51,6 +51,9 @@ class FakeClient:
     def pause(self, places: list[Place]) -> None:
         assert places == self.held
 
+    def resume(self, places: list[Place]) -> None:
+        assert places == self.held
+
     def consume(self, _: int, __: float) -> list[Any]:
         return []
 
