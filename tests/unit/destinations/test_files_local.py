@@ -287,6 +287,30 @@ def test_what_a_deleted_streams_killed_worker_left_is_finished_or_removed_when_i
     assert not [name for name in beside(tmp_path) if name.endswith(".staged")]
 
 
+def test_a_run_that_is_fenced_commits_no_more_and_what_it_committed_stays(tmp_path: Path) -> None:
+    kind = JsonLinesFiles()
+    settings = kind.settings.model_validate({"folder": str(tmp_path)})
+    kind.fence(settings, context(), {P0: SECOND})  # nothing is there, so nobody can commit
+    owner = Owner(make("jsonl", tmp_path), FIRST, [0])
+    owner.take_on()
+    owner.write(12)
+    owner.commit()
+    owner.write(12)
+    higher = Token(7, 4, 0)
+    for _ in range(3):
+        kind.fence(settings, context(), {P0: higher, P1: higher})
+    with pytest.raises(StaleOwner):
+        owner.commit()
+    with pytest.raises(StaleOwner):
+        owner.take_on()
+    heir = Owner(make("jsonl", tmp_path), Token(7, 5, 1), [0])
+    assert heir.take_on() == {0: 12}
+    kind.fence(settings, context(), {P0: higher})
+    heir.write(5)
+    heir.commit()
+    assert check_prefix(tmp_path, [0]) == heir.written()
+
+
 @pytest.fixture(scope="module")
 def steps() -> Steps:
     return Steps(Path("/"))

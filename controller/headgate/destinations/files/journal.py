@@ -135,6 +135,17 @@ class Journal:
         self._sweep({each: entry.number for each, entry in made.items()}, {})
         return made
 
+    def fence(self, claims: Mapping[TopicPartition, Token]) -> None:
+        """Claim for nobody, so that no owner with a lower token commits; where one is as high, that is done already."""
+        for _ in range(ATTEMPTS):
+            known = self.newest(claims)
+            lower = {each: token for each, token in claims.items() if each not in known or known[each].token < token}
+            if not lower:
+                return
+            with contextlib.suppress(StaleOwner):  # somebody was quicker: look again
+                self.claim(lower)
+        raise ConnectorUnavailable("The journal of the stream changed faster than it could be fenced.")
+
     def commit(self, entries: Mapping[TopicPartition, Entry]) -> None:
         """Create the next entries, whose staged files are durable, and give the files their names.
 

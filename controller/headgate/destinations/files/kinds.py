@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,11 +13,13 @@ from pydantic import BaseModel
 from headgate.destinations.files import names
 from headgate.destinations.files.durable import explaining
 from headgate.destinations.files.formats import Format
+from headgate.destinations.files.journal import Journal
 from headgate.destinations.files.local import LocalFiles
 from headgate.destinations.files.settings import FilesSettings, JsonLinesSettings, ParquetSettings
 from headgate.destinations.files.stored import StoredFiles, open_store
 from headgate.ports.connectors import ConnectorContext, Delivery
-from headgate.ports.destination import Destination
+from headgate.ports.destination import Destination, Token
+from headgate.ports.log import TopicPartition
 from headgate_events.errors import HeadgateError
 from headgate_events.schema.common import Check
 
@@ -40,6 +43,14 @@ class _Files:
 
     def _check_more(self, settings: Any, context: ConnectorContext) -> Sequence[Check]:
         return ()
+
+    def fence(self, settings: FilesSettings, context: ConnectorContext, claims: Mapping[TopicPartition, Token]) -> None:
+        """End a run for everybody who still works for it; a store keeps no positions, so there is nothing to end."""
+        beside = Path(settings.folder) / names.KEPT_BESIDE / names.owner(context.stream, context.incarnation)
+        if settings.connection is not None or not beside.is_dir():
+            return
+        with explaining(f"Fencing in {beside}"):
+            Journal(Path(settings.folder), beside, secrets.token_hex(6)).fence(claims)
 
     def destination(self, settings: FilesSettings, context: ConnectorContext) -> Destination:
         """Make the destination, not open yet."""
