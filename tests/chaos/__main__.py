@@ -1,41 +1,57 @@
-"""`python -m tests.chaos projector --kills 200 --commands 20000 --streams 500`: prints figures, exit 1 on a finding."""
+"""`python -m tests.chaos [projector | streams] …`: faults drawn from a seed, at length. Exit status 1 on a finding.
+
+    python -m tests.chaos                                  everything: the projectors, and a stream to each destination
+    python -m tests.chaos projector --kills 200 --commands 20000 --streams 500
+    python -m tests.chaos streams --destination kafka --records 100000 --faults 40 --seed 7
+
+Streams run on a broker of their own, which is restarted, silenced, and reached through a proxy that cuts and slows
+connections; `--broker given` leaves the broker in peace and takes the one that the tests would.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import random
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
+from tests.chaos import projector
+from tests.chaos.streams import faults, run, targets
 from tests.support.kafka import delete_namespaces
 from tests.support.processes import Processes
+from tests.support.proxied import proxied_broker
 
 
-def main() -> int:
-    """Run what is asked for, on the broker that the product itself would choose."""
+def say(line: str) -> None:
+    """Print at once, also into a pipe."""
+    print(line, flush=True)
+
+
+@contextlib.contextmanager
+def _processes(servers: str, namespace: str, folder: str) -> Iterator[Processes]:
+    environment = {
+        **os.environ,
+        "HEADGATE_BOOTSTRAP_SERVERS": servers,
+        "HEADGATE_NAMESPACE": namespace,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with Processes(environment, Path(folder)) as started:
+        yield started
+
+
+def projectors(asked: argparse.Namespace) -> list[str]:
+    """Kill projectors; return the problems."""
     from headgate.broker.choose import choose_broker
-    from tests.chaos import projector
 
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["projector"], default="projector")
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--commands", type=int, default=20_000)
-    parser.add_argument("--streams", type=int, default=500)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
+    namespace = f"chaos-{uuid.uuid4().hex[:10]}"
     with choose_broker() as broker, tempfile.TemporaryDirectory() as folder:
-        print(broker.said, flush=True)
-        namespace = f"chaos-{uuid.uuid4().hex[:10]}"
-        environment = {
-            **os.environ,
-            "HEADGATE_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
-            "HEADGATE_NAMESPACE": namespace,
-            "PYTHONUNBUFFERED": "1",
-        }
-        with Processes(environment, Path(folder)) as started:
+        say(broker.said)
+        with _processes(broker.bootstrap_servers, namespace, folder) as started:
             figures = projector.run(
                 broker.bootstrap_servers,
                 namespace,
@@ -45,14 +61,84 @@ def main() -> int:
                 streams=asked.streams,
                 processes=asked.processes,
                 seed=asked.seed,
-                say=lambda line: print(line, flush=True),
+                say=say,
             )
         delete_namespaces(broker.bootstrap_servers, [namespace])
-    print(*figures.lines(), sep="\n")
-    for problem in figures.problems[:50]:
-        print(f"PROBLEM  {problem}")
-    print("Everything held." if not figures.problems else f"{len(figures.problems)} problems.")
-    return 1 if figures.problems else 0
+    print(*figures.lines(), *(f"PROBLEM  {each}" for each in figures.problems[:50]), sep="\n")
+    return figures.problems
+
+
+def streams(asked: argparse.Namespace) -> list[str]:
+    """Run a stream to each destination that is asked for; return the problems."""
+    problems: list[str] = []
+    for destination in asked.destination or targets.NAMES:
+        problems += _stream(asked, destination)
+    return problems
+
+
+def _stream(asked: argparse.Namespace, destination: str) -> list[str]:
+    from headgate.broker.choose import choose_broker
+
+    namespace = f"chaos-{uuid.uuid4().hex[:10]}"
+    common = {"destination": destination, "records": asked.records, "count": asked.faults, "seed": asked.seed}
+    with contextlib.ExitStack() as exits:
+        folder = exits.enter_context(tempfile.TemporaryDirectory())
+        if asked.broker == "given":
+            chosen = exits.enter_context(choose_broker())
+            say(chosen.said)
+            started = exits.enter_context(_processes(chosen.bootstrap_servers, namespace, folder))
+            figures = run.run(
+                chosen.bootstrap_servers, namespace, started, Path(folder), **common, batch_records=asked.batch, say=say
+            )
+            delete_namespaces(chosen.bootstrap_servers, [namespace])
+        else:
+            own = exits.enter_context(proxied_broker())
+            say(own.broker.said)
+            started = exits.enter_context(_processes(own.direct, namespace, folder))
+            figures = run.run(
+                own.direct,
+                namespace,
+                started,
+                Path(folder),
+                **common,
+                batch_records=asked.batch,
+                say=say,
+                drawn=(*faults.OF_WORKERS, *faults.OF_BROKER),
+                behind_proxy=own.proxied,
+                broker=own.broker,
+                proxy=own.proxy,
+            )
+        if figures.problems and asked.keep:
+            for process in started.started:
+                Path(asked.keep, process.output_path.name).write_bytes(process.output_path.read_bytes())
+    print(figures.verdict(), flush=True)
+    return figures.problems
+
+
+def main() -> int:
+    """Run what is asked for, on the broker that the product itself would choose, or on one of its own."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("what", nargs="?", choices=["all", "projector", "streams"], default="all")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    of_projector = parser.add_argument_group("projector")
+    of_projector.add_argument("--kills", type=int, default=200)
+    of_projector.add_argument("--commands", type=int, default=20_000)
+    of_projector.add_argument("--streams", type=int, default=500)
+    of_projector.add_argument("--processes", type=int, default=2)
+    of_streams = parser.add_argument_group("streams")
+    of_streams.add_argument("--destination", action="append", choices=targets.NAMES, help="all unless given")
+    of_streams.add_argument("--records", type=int, default=100_000)
+    of_streams.add_argument("--faults", type=int, default=40)
+    of_streams.add_argument("--batch", type=int, default=750, help="records to a transaction, at most")
+    of_streams.add_argument("--broker", choices=["own", "given"], default="own")
+    of_streams.add_argument("--keep", help="a folder for the processes' words when something was found")
+    asked = parser.parse_args()
+    say(f"Seed {asked.seed}.")
+    problems = [] if asked.what == "streams" else projectors(asked)
+    problems += [] if asked.what == "projector" else streams(asked)
+    print("Everything held." if not problems else f"{len(problems)} problems.")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
