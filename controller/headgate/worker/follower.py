@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from headgate.ports.errors import LogFatal, LogUnavailable, PositionLost
+from headgate.ports.errors import LogFatal, LogUnavailable, PositionLost, TopicMissing
 from headgate.ports.log import Isolation, Log, LogConsumer, TopicPartition
 from headgate_events.errors import TopicsMissing
 from headgate_events.records import Record
@@ -92,6 +92,10 @@ class Follower:
                 for each in (TopicPartition(self._topic, number) for number in range(count))
             }
             consumer.assign({each: held.start for each, held in ranges.items()})
+        except TopicMissing as error:
+            # It was there a moment ago: a broker that has just started does not know all of its partitions yet.
+            consumer.close()
+            raise LogUnavailable(error.message, hint=error.hint) from error
         except Exception:
             consumer.close()
             raise

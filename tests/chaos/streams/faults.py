@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.streams.stage import SESSION_TIMEOUT_MS, STREAM, Stage
+from tests.support.proxy import Direction
 
 Fault = Callable[[Stage], str]
+LONGER_THAN_A_SESSION_S = SESSION_TIMEOUT_MS / 1000 + 3
 
 
 def _dwell(stage: Stage, longest_s: float = 1.5) -> None:
@@ -30,8 +32,16 @@ def kill(stage: Stage) -> str:
 
 def stop_and_continue(stage: Stage) -> str:
     """SIGSTOP, half of the time for longer than the session lasts, then SIGCONT."""
+    return _stopped(stage, stage.draw.choice((1.0, LONGER_THAN_A_SESSION_S)))
+
+
+def stop_long(stage: Stage) -> str:
+    """SIGSTOP for longer than the session lasts, then SIGCONT: another worker has its partitions by then."""
+    return _stopped(stage, LONGER_THAN_A_SESSION_S)
+
+
+def _stopped(stage: Stage, longest_s: float) -> str:
     name = stage.victim()
-    longest_s = stage.draw.choice((1.0, SESSION_TIMEOUT_MS / 1000 + 3))
     stage.workers[name].signal(signal.SIGSTOP)
     time.sleep(longest_s)
     stage.workers[name].signal(signal.SIGCONT)
@@ -41,7 +51,7 @@ def stop_and_continue(stage: Stage) -> str:
 def terminate(stage: Stage) -> str:
     """SIGTERM, as a deployment does it; the worker comes back."""
     name = stage.victim()
-    code = stage.workers[name].stop(60)
+    code = stage.end(name)
     assert code in {0, 1}, f"{name} ended with {code} after SIGTERM: {stage.workers[name].tail(5)}"
     stage.worker(name)
     return f"SIGTERM for {name}"
@@ -55,9 +65,21 @@ def scale(stage: Stage) -> str:
     return f"{count} workers"
 
 
+def scale_to_four_and_back(stage: Stage) -> str:
+    """From what there is to four workers, each of which takes its share, and down to one."""
+    stage.config["parallelism"] = 4
+    stage.accepted(stage.commands.modify(STREAM, stage.config))
+    stage.scale(4)
+    stage.until(lambda state: len(state.tasks) == 4, "four workers run it")
+    stage.scale(1)
+    stage.until(lambda state: len(state.tasks) == 1, "one worker runs it")
+    stage.scale(2)
+    return "one, four and two workers"
+
+
 def modify(stage: Stage) -> str:
     """Another revision: live, or, with another parallelism, by a restart of the tasks."""
-    stage.config["commit_interval_ms"] = stage.draw.choice((1, 20, 100, 300))
+    stage.config["commit_interval_ms"] = stage.draw.choice((1, 5, 100))
     stage.config["parallelism"] = stage.draw.choice((1, 2, 4, 4))
     stage.accepted(stage.commands.modify(STREAM, stage.config))
     _dwell(stage)
@@ -66,8 +88,16 @@ def modify(stage: Stage) -> str:
 
 def pause(stage: Stage) -> str:
     """Pause, in half of the draws with a worker that dies or leaves while it drains, then resume."""
+    return _paused(stage, stage.draw.choice((None, None, kill, terminate)))
+
+
+def pause_and_kill(stage: Stage) -> str:
+    """Pause, and a worker that dies while it drains."""
+    return _paused(stage, kill)
+
+
+def _paused(stage: Stage, inner: Fault | None) -> str:
     stage.accepted(stage.commands.pause(STREAM))
-    inner = stage.draw.choice((None, None, kill, terminate))
     said = "" if inner is None else f" with {inner(stage)}"
     stage.until_status("PAUSED")
     stage.paused()
@@ -137,9 +167,17 @@ def connections_slow(stage: Stage) -> str:
 
 def connections_silent(stage: Stage) -> str:
     """Nothing comes through in one direction or in both, for shorter or longer than a session; then everything does."""
+    directions: tuple[Direction, ...] = stage.draw.choice((("up",), ("down",), ("up", "down")))
+    return _silent(stage, directions, stage.draw.choice((1.0, LONGER_THAN_A_SESSION_S)))
+
+
+def cut_off(stage: Stage) -> str:
+    """The workers behind the proxy hear nothing of the broker for longer than a session, and reach all else."""
+    return _silent(stage, ("up", "down"), LONGER_THAN_A_SESSION_S)
+
+
+def _silent(stage: Stage, directions: tuple[Direction, ...], lasting_s: float) -> str:
     assert stage.proxy is not None
-    directions = stage.draw.choice((("up",), ("down",), ("up", "down")))
-    lasting_s = stage.draw.choice((1.0, SESSION_TIMEOUT_MS / 1000 + 3))
     stage.proxy.hold(*directions)
     time.sleep(lasting_s)
     stage.proxy.heal()

@@ -34,6 +34,7 @@ class Load:
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "message.timeout.ms": 300_000,
+                "log_level": 0,  # a broker that is killed on purpose is no news
             }
         )
         self._wanted = 0

@@ -74,13 +74,18 @@ def run(
     count: int,
     seed: int,
     drawn: Sequence[tuple[int, Fault]] = faults.OF_WORKERS,
+    in_turn: Sequence[Fault] = (),
     batch_records: int = 750,
     partitions: int = 4,
     say: Callable[[str], None] = lambda _: None,
     **network: Any,
 ) -> Figures:
-    """Run it: `count` faults of `drawn` (weight, fault) while `records` records move. Figures come back also when
-    something was found; AssertionError means that the run itself did not come to its end."""
+    """Run it: `count` faults of `drawn` (weight, fault), or those `in_turn`, while `records` records move.
+
+    Figures come back also when something was found, and when the run did not come to its end.
+    """
+    weights, kinds = zip(*drawn, strict=True)
+    sequence = in_turn or random.Random(seed).choices(kinds, weights, k=count)
     again = (
         f"python -m tests.chaos streams --destination {destination} --records {records} --faults {count} --seed {seed}"
     )
@@ -100,7 +105,7 @@ def run(
             **network,
         )
         try:
-            _play(stage, figures, records, count, drawn)
+            _play(stage, figures, records, sequence)
         except AssertionError as problem:
             figures.problems.append(f"the run came to no end: {problem}")
         finally:
@@ -109,14 +114,13 @@ def run(
     return figures
 
 
-def _play(stage: Stage, figures: Figures, records: int, count: int, drawn: Sequence[tuple[int, Fault]]) -> None:
+def _play(stage: Stage, figures: Figures, records: int, sequence: Sequence[Fault]) -> None:
+    count = len(sequence)
     stage.load.up_to(records // (count + 2))
     stage.load.abort_some()
     stage.begin(WORKERS)
-    weights, kinds = zip(*drawn, strict=True)
-    for nth in range(count):
+    for nth, fault in enumerate(sequence):
         stage.load.up_to(records * (nth + 2) // (count + 2))
-        (fault,) = stage.draw.choices(kinds, weights)
         told = fault(stage)
         figures.faults[fault.__name__] += 1
         stage.say(f"{nth + 1:4}/{count}  {told}")
@@ -136,7 +140,7 @@ def _play(stage: Stage, figures: Figures, records: int, count: int, drawn: Seque
     stage.until_status("PAUSED")
     stage.paused()
     for name, worker in stage.workers.items():
-        if (code := worker.stop(60)) != 0:
+        if (code := stage.end(name)) != 0:
             figures.problems.append(f"{name} ended with {code} after SIGTERM: {worker.tail(5)}")
     seen = stage.run()
     figures.records, figures.aborted = len(seen.sent), stage.load.aborted

@@ -69,7 +69,7 @@ class Stage:
             "destination": target.section,
             "parallelism": 4,
             "max_batch_records": batch_records,
-            "commit_interval_ms": 20,
+            "commit_interval_ms": 1,  # a transaction for each batch
             "retry": {"initial_s": 0.2, "max_s": 2.0},
         }
         self.projector = started.start(
@@ -98,7 +98,13 @@ class Stage:
         for name in sorted(wanted - self.workers.keys()):
             self.worker(name)
         for name in sorted(self.workers.keys() - wanted):
+            self.workers[name].wait_for_output(READY, WAIT_S)
             self.workers.pop(name).signal(signal.SIGTERM)
+
+    def end(self, name: str) -> int:
+        """Ask a worker to end; return its exit code. One that only starts up has nothing to end in order."""
+        self.workers[name].wait_for_output(READY, WAIT_S)
+        return self.workers[name].stop(60)
 
     def victim(self) -> str:
         """Draw a worker that has come as far as following the stream."""

@@ -79,6 +79,34 @@ def test_a_destination_that_does_not_answer_is_retried_until_it_does(headgate: H
     assert sorted(weather.values) == sorted(b"%d" % number for number in range(10))
 
 
+def test_a_partition_that_appears_during_a_drain_is_drained_too(headgate: Headgate) -> None:
+    weather = Weather()
+    source = headgate.source("source", 1)
+    headgate.worker("a", with_weather(weather))
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "weather"},
+        retry={"initial_s": 0.1, "max_s": 0.4},
+    )
+    headgate.produce(source, 10, partitions=1)
+    weather.off.set()
+    headgate.until_status("orders", "FAILED")
+    headgate.done(headgate.commands.pause("orders"))
+    headgate.until("orders", "has listed its source", lambda state: state.drain and state.drain.listed)
+    headgate.grow(source, 2)
+    headgate.until("orders", "lists two partitions", lambda state: state.partitions == {source: 2})
+    assert headgate.get("orders").status == "DRAINING"
+    weather.off.clear()
+    paused = headgate.until_status("orders", "PAUSED")
+    assert paused.drain is not None
+    # What was never committed is not read again for a drain: it waits for the resume.
+    receipts = paused.drain.receipts[source]
+    assert {number: (each.end, each.read) for number, each in receipts.items()} == {"0": (0, 0), "1": (0, 0)}
+    headgate.done(headgate.commands.resume("orders"))
+    headgate.until("orders", "moved", lambda _: len(weather.values) == 10)
+
+
 def test_a_record_that_the_transform_cannot_bear_stops_the_stream_there_and_recover_skips_it(
     headgate: Headgate,
 ) -> None:
