@@ -67,8 +67,7 @@ def scale(stage: Stage) -> str:
 
 def scale_to_four_and_back(stage: Stage) -> str:
     """From what there is to four workers, each of which takes its share, and down to one."""
-    stage.config["parallelism"] = 4
-    stage.accepted(stage.commands.modify(STREAM, stage.config))
+    stage.modify(parallelism=4)
     stage.scale(4)
     stage.until(lambda state: len(state.tasks) == 4, "four workers run it")
     stage.scale(1)
@@ -79,9 +78,10 @@ def scale_to_four_and_back(stage: Stage) -> str:
 
 def modify(stage: Stage) -> str:
     """Another revision: live, or, with another parallelism, by a restart of the tasks."""
-    stage.config["commit_interval_ms"] = stage.draw.choice((1, 5, 100))
-    stage.config["parallelism"] = stage.draw.choice((1, 2, 4, 4))
-    stage.accepted(stage.commands.modify(STREAM, stage.config))
+    stage.modify(
+        commit_interval_ms=stage.draw.choice((1, 5, 100)),
+        parallelism=stage.draw.choice((1, 2, 4, 4)),
+    )
     _dwell(stage)
     return f"modify to {stage.config['commit_interval_ms']} ms and parallelism {stage.config['parallelism']}"
 

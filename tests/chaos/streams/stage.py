@@ -148,6 +148,12 @@ class Stage:
         outcome = handle.outcome(ANSWER_S)
         assert outcome.outcome == "accepted", f"{outcome.code}: {outcome.message}"
 
+    def modify(self, **changes: Any) -> None:
+        """Change the definition; a label tells each from the one before, since the same once more is refused."""
+        self.config |= changes
+        self.config["labels"] = {"revision": str(int(self.config.get("labels", {}).get("revision", "1")) + 1)}
+        self.accepted(self.commands.modify(STREAM, self.config))
+
     def begin(self, workers: int) -> None:
         """Start workers and the stream."""
         self.scale(workers)

@@ -61,6 +61,11 @@ runs = st.builds(
     gap=st.integers(0, 2),
 )
 
+paused_twice = st.builds(
+    clean, counts=st.lists(st.integers(6, 12), min_size=1, max_size=2), moments=st.just([3]), gap=st.integers(0, 2)
+)
+"""Runs whose last pause has records of every partition, and a pause before it."""
+
 
 def kinds(run: Run) -> set[str]:
     return {finding.kind for finding in judge(run)}
@@ -172,17 +177,15 @@ def test_a_straggler_s_record_that_turns_up_after_the_resume_is_outside_its_epoc
 
 
 @pytest.mark.parametrize("field", ["read", "written", "end", "start"])
-@given(runs, st.data())
+@given(paused_twice, st.data())
 def test_a_wrong_receipt_is_found(field: str, run: Run, data: st.DataObject) -> None:
-    nth = data.draw(st.integers(0, len(run.pauses) - 1))
+    nth = len(run.pauses) - 1
     receipts = list(run.pauses[nth].receipts)
     at = data.draw(st.integers(0, len(receipts) - 1))
     receipt = receipts[at]
     if field == "end":
-        assume(receipt.read > 0)  # a final position among offsets without records says nothing wrong
         receipts[at] = replace(receipt, end=receipt.end - 1)
     elif field == "start":
-        assume(nth > 0)
         receipts[at] = replace(receipt, start=receipt.start + 1)
     else:
         receipts[at] = replace(receipt, **{field: getattr(receipt, field) + 1})
