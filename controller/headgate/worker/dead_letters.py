@@ -2,7 +2,8 @@
 
 Where the destination has a transaction of the source's cluster, a dead letter goes into it, and so moves together with
 the position. Elsewhere it is written by a producer of its own and is durable before the position is committed: after a
-crash in between it may stand there twice, with the same error id.
+crash in between it may stand there twice, with the same error id. A task that goes back to its committed positions, as
+it does when a destination refuses one record of many, remembers which letters it has sent, and sends none again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 from headgate.ports.destination import Destination, TakesAside, timestamp_of
+from headgate.ports.errors import LogError
 from headgate.ports.log import Log, LogProducer
 from headgate.worker.view import View
 from headgate_events.dead_letters import MAX_MESSAGE_CHARACTERS, PREFIX, DeadLetter
@@ -32,6 +34,7 @@ class DeadLetters:
         self._topic = topic
         self._destination = destination
         self._producer: LogProducer | None = None
+        self._sent: set[tuple[str, int, int]] = set()
 
     def open(self) -> None:
         """See to it that the topic is there. Raises LogError."""
@@ -59,14 +62,27 @@ class DeadLetters:
         if isinstance(self._destination, TakesAside):
             self._destination.aside(self._topic, value, key, headers, None, timestamp_ms)
             return
+        place = letter.topic, letter.partition, letter.offset
+        if place in self._sent:
+            return
         if self._producer is None:
             self._producer = self._log.producer(failures_only=True)
         self._producer.produce(self._topic, value, key, headers, None, timestamp_ms)
+        self._sent.add(place)
 
     def flush(self) -> None:
-        """Wait until those outside a transaction are durable. Raises LogError; then they are written again."""
-        if self._producer is not None:
+        """Wait until those outside a transaction are durable. Raises LogError; then they are sent again."""
+        if self._producer is None:
+            return
+        try:
             self._producer.flush(FLUSH_S)
+        except LogError:
+            self._sent.clear()
+            raise
+
+    def committed(self) -> None:
+        """Forget which were sent: the positions are past them."""
+        self._sent.clear()
 
     def close(self) -> None:
         """Let go of the producer, if there is one."""

@@ -421,6 +421,8 @@ class Engine:
             if self._destination.positions_in != "source_transaction":
                 self._reader.commit(positions)
             self.accounts.committed(positions)
+            if self._dead_letters is not None:
+                self._dead_letters.committed()
             self._committed_s = self._clock.monotonic_s()
             self.moved_ms = self._clock.now_ms()
             if self._refused:

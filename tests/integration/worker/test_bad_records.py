@@ -277,5 +277,8 @@ def test_what_a_destination_refuses_follows_on_error_and_the_rest_is_written(
     )
     headgate.until("orders", "moved", lambda _: len(kept) >= 18)
     assert kept == [b"%d" % number for number in range(20) if number not in {5, 6}]
+    headgate.done(headgate.commands.pause("orders"))
+    headgate.until_status("orders", "PAUSED")
     letters = headgate.until_moved(f"{headgate.namespace}.dead-letters.orders", 2)
+    assert numbers(letters) == [5, 6], "each once, although the task went back for each of them"
     assert {letter.header("headgate-error-code") for letter in letters} == {b"destination.record_refused"}
