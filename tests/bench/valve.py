@@ -13,8 +13,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from headgate.core.idleness.signals import Status
-from headgate.core.idleness.valve import WatermarkValve
+from headgate_events.idleness.signals import Status
+from headgate_events.idleness.valve import WatermarkValve
 
 SEED = 40475
 STEPS = 1_000_000

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 # Run as a file, Python looks for modules beside it; the suite's own are found from the top.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from headgate.core.idleness.valve import Profile
+from headgate_events.idleness.valve import Profile
 from tests.conformance.valve.playing import play
 
 FORMAT = "valve-cases/1"

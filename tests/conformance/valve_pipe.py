@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 # Run as a file, Python looks for modules beside it; the suite's own are found from the top.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from headgate.core.idleness.valve import Profile, WatermarkValve
+from headgate_events.idleness.valve import Profile, WatermarkValve
 from tests.conformance.valve.operations import (
     EXTENSION,
     PLAIN,

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.core.idleness.channel_heap import NOWHERE, ChannelHeap
-from headgate.core.idleness.channel_set import ChannelState
-from headgate.core.idleness.combiner import WatermarkCombiner
-from headgate.core.idleness.gate import OutputGate
-from headgate.core.idleness.signals import MAX, MIN, Edge, Signal, Status, Watermark
-from headgate.core.idleness.valve import Join, Profile, WatermarkValve
+from headgate_events.idleness.channel_heap import NOWHERE, ChannelHeap
+from headgate_events.idleness.channel_set import ChannelState
+from headgate_events.idleness.combiner import WatermarkCombiner
+from headgate_events.idleness.gate import OutputGate
+from headgate_events.idleness.signals import MAX, MIN, Edge, Signal, Status, Watermark
+from headgate_events.idleness.valve import Join, Profile, WatermarkValve
 from tests.property.naive_valve import NaiveCombiner, NaiveValve, Out
 
 CHANNELS = st.integers(0, 4)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from headgate.core.idleness.channel_set import Epoch
-from headgate.core.idleness.signals import MAX, MIN, Signal, Status, Watermark
-from headgate.core.idleness.valve import Join, WatermarkValve
+from headgate_events.idleness.channel_set import Epoch
+from headgate_events.idleness.signals import MAX, MIN, Signal, Status, Watermark
+from headgate_events.idleness.valve import Join, WatermarkValve
 
 ChannelId: TypeAlias = int | str
 Output: TypeAlias = dict[str, Any]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from headgate.core.idleness.combiner import WatermarkCombiner
-from headgate.core.idleness.gate import OutputGate
 from headgate.core.idleness.idle_timer import IdleTimer
-from headgate.core.idleness.signals import Edge, Signal, Watermark
-from headgate.core.idleness.valve import Join, Profile, WatermarkValve
+from headgate_events.idleness.combiner import WatermarkCombiner
+from headgate_events.idleness.gate import OutputGate
+from headgate_events.idleness.signals import Edge, Signal, Watermark
+from headgate_events.idleness.valve import Join, Profile, WatermarkValve
 from tests.conformance.valve.operations import (
     BadOperation,
     ChannelId,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headgate.core.idleness.valve import Profile
+from headgate_events.idleness.valve import Profile
 from tests.conformance.run_valve_cases import read_cases
 from tests.conformance.valve.playing import play
 from tests.conformance.valve.programs import VECTORS

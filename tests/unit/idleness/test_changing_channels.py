@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.core.idleness.signals import MAX, MIN, TO_ACTIVE, TO_IDLE, Status, Watermark
-from headgate.core.idleness.valve import Ignored, Join, WatermarkValve
+from headgate_events.idleness.signals import MAX, MIN, TO_ACTIVE, TO_IDLE, Status, Watermark
+from headgate_events.idleness.valve import Ignored, Join, WatermarkValve
 
 ACTIVE, IDLE, FINISHED = Status.ACTIVE, Status.IDLE, Status.FINISHED
 

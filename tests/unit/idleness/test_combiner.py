@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.core.idleness.combiner import WatermarkCombiner
-from headgate.core.idleness.signals import TO_ACTIVE, TO_IDLE, Status, Watermark
+from headgate_events.idleness.combiner import WatermarkCombiner
+from headgate_events.idleness.signals import TO_ACTIVE, TO_IDLE, Status, Watermark
 
 
 def at(*watermarks: int, flush: bool = True) -> WatermarkCombiner:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headgate.core.idleness.detector import Cause, EmptinessDetector, Judgement, OpenTransactions
 from headgate.core.idleness.emptiness import FetchEvidence, Situation, Unmet
 from headgate.core.idleness.grace import GraceClock, GraceSettings
-from headgate.core.idleness.signals import Status
+from headgate_events.idleness.signals import Status
 
 GRACE_MS = 1_000
 POLL_MS = 100

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from headgate.core.idleness.event_time import EventTime, Unit, pointer_steps, reader_of
-from headgate.core.idleness.signals import MAX, MIN
+from headgate_events.idleness.signals import MAX, MIN
 
 NOON = 1_359_720_000_000  # 2013-02-01T12:00:00Z
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.idleness.signals import MAX, MIN
 from headgate.core.idleness.watermark import WatermarkGenerator
+from headgate_events.idleness.signals import MAX, MIN
 
 
 def test_it_stays_behind_the_newest_by_the_disorder_and_one() -> None:

@@ -1,6 +1,6 @@
-"""Idleness: who is quiet on evidence, how far event time has come, and how many channels become one.
+"""Idleness as workers need it: who is quiet on evidence, and how far event time has come.
 
-Producers judge emptiness (`emptiness`, `hysteresis`) and how far event time has come (`event_time`, `watermark`);
-consumers combine what many producers say (`valve`, `combiner`) and pass it on through one gate (`gate`). All of it is
-pure: time, evidence and markers come in as arguments. docs/idleness.md tells what the words mean to a user.
+Workers judge emptiness (`emptiness`, `detector`, `grace`) and event time (`event_time`, `watermark`). What readers need
+too, so that many channels become one, is in `headgate_events.idleness`. All of it is pure: time, evidence and markers
+come in as arguments. docs/idleness.md tells what the words mean to a user.
 """

@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from headgate.core.idleness.emptiness import FetchEvidence, Judging, Situation, Unmet, unmet
 from headgate.core.idleness.grace import AdaptiveGrace, GraceClock, GraceSettings
-from headgate.core.idleness.signals import Status
+from headgate_events.idleness.signals import Status
 
 
 class Cause(Enum):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from headgate.core.idleness.channel_set import Epoch
+from headgate_events.idleness.channel_set import Epoch
 
 
 class Unmet(Enum):

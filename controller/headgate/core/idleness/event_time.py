@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from headgate.core.idleness.signals import saturated
+from headgate_events.idleness.signals import saturated
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 Reader: TypeAlias = Callable[[int | None, Headers | None, bytes | None], int | None]

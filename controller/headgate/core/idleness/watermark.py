@@ -6,7 +6,7 @@ Late is judged by what was announced, since that is what readers downstream have
 
 from __future__ import annotations
 
-from headgate.core.idleness.signals import MAX, MIN, saturated
+from headgate_events.idleness.signals import MAX, MIN, saturated
 
 
 class WatermarkGenerator:

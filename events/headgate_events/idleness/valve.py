@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Final, Generic
 
-from headgate.core.idleness.channel_set import Channel, ChannelSet, ChannelState, Epoch, Id
-from headgate.core.idleness.signals import MAX, MIN, TO_ACTIVE, TO_IDLE, Signal, Status, Watermark
+from headgate_events.idleness.channel_set import Channel, ChannelSet, ChannelState, Epoch, Id
+from headgate_events.idleness.signals import MAX, MIN, TO_ACTIVE, TO_IDLE, Signal, Status, Watermark
 
 MAX_DEPARTED: Final = 65_536
 """How many removed channels' epochs are remembered, so that a former owner's late add is told from an heir's."""

@@ -11,8 +11,8 @@ not, the edge ACTIVE comes out after the watermark that caused it.
 
 from __future__ import annotations
 
-from headgate.core.idleness.channel_heap import NOWHERE, ChannelHeap
-from headgate.core.idleness.signals import MIN, TO_ACTIVE, TO_IDLE, Signal, Status, Watermark
+from headgate_events.idleness.channel_heap import NOWHERE, ChannelHeap
+from headgate_events.idleness.signals import MIN, TO_ACTIVE, TO_IDLE, Signal, Status, Watermark
 
 
 class _Input:

@@ -7,7 +7,7 @@ always: a status governs watermarks only (R19).
 
 from __future__ import annotations
 
-from headgate.core.idleness.signals import Edge, Signal, Status
+from headgate_events.idleness.signals import Edge, Signal, Status
 
 
 class OutputGate:

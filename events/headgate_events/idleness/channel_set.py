@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from headgate.core.idleness.channel_heap import NOWHERE, ChannelHeap
-from headgate.core.idleness.signals import Status
+from headgate_events.idleness.channel_heap import NOWHERE, ChannelHeap
+from headgate_events.idleness.signals import Status
 
 Epoch: TypeAlias = tuple[int, ...]
 """A fencing token, compared in order: (incarnation, lifecycle epoch, claim) in production."""
