@@ -45,7 +45,13 @@ CONFIG: dict[str, Any] = {
     "drain_timeout_s": 300.0,
     "stalled_after_s": 60.0,
     "flapping": {"changes": 6, "minutes": 10.0},
-    "idleness": {"idle_after_s": 5.0, "markers": "side_topic"},
+    "idleness": {
+        "idle_after_s": 5.0,
+        "markers": "side_topic",
+        "flap_damping": True,
+        "event_time": {"source": "header", "place": "departure", "unit": "ms", "max_out_of_orderness_ms": 60_000},
+        "watermark_interval_ms": 1_000,
+    },
     "strict_lifecycle": False,
     "labels": {"team": "ground", "air.port/area": "north"},
     "managed_by": "terraform",
@@ -309,6 +315,19 @@ HEARTBEAT = {
             "last_progress_ms": AT - 1_000,
             "at_end": True,
             "waits_for": "the destination's answer",
+            "channels": [
+                {
+                    "topic": "flights",
+                    "partition": 1,
+                    "status": "IDLE",
+                    "since_ms": AT,
+                    "watermark": AT - 5_000,
+                    "claim": 2,
+                    "position": 7,
+                    "end": 7,
+                    "fetched_at_ms": AT,
+                }
+            ],
         }
     ],
 }
@@ -343,6 +362,8 @@ MARKER = {
     "emitted_at_ms": AT,
     "channels_total": 3,
     "dest_offsets": {"0": 12, "1": 7},
+    "dest_topic": "departures",
+    "since_ms": AT,
 }
 
 

@@ -32,11 +32,12 @@ from headgate.worker.claims import Claims
 from headgate.worker.dead_letters import DeadLetters
 from headgate.worker.failures import TooManyErrors, TransformFailed
 from headgate.worker.fencing import fence
+from headgate.worker.marking import Marking, marks
 from headgate.worker.pipeline import Pipeline
 from headgate.worker.positions import start_positions
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
-from headgate_events.records import Record
+from headgate_events.records import Payload, Record
 from headgate_events.topics import Topics
 
 POLL_S: Final = 0.1
@@ -79,6 +80,7 @@ class Engine:
         self._bounds: BoundsBatches | None = None
         self._dead_letters: DeadLetters | None = None
         self._claims: Claims | None = None
+        self._marking: Marking | None = None
         self._limit: ErrorLimit | None = None
         self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
@@ -104,6 +106,7 @@ class Engine:
         self._reader = pipeline.make_reader()
         self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
         self._bounds = self._destination if isinstance(self._destination, BoundsBatches) else None
+        self._marking = Marking(pipeline, self._clock, self._reader, self._destination) if marks(pipeline) else None
         self.take_on_settings(pipeline)
         self._held = True
         self._reader.open(self)  # joining goes on beside the opening of the destination; it is heard of in `stand`
@@ -115,6 +118,8 @@ class Engine:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
         before, self.pipeline = self.pipeline, pipeline
         config = pipeline.config
+        if self._marking is not None:
+            self._marking.take_on(config.idleness, self.accounts.positions())
         if self._limit is None or before is None or before.config.error_limit != config.error_limit:
             self._limit = ErrorLimit(config.error_limit.errors, config.error_limit.records)
         if config.on_error == "dead_letter" and self._dead_letters is None and self._destination is not None:
@@ -156,8 +161,9 @@ class Engine:
         destination, self._destination = self._destination, None
         dead_letters, self._dead_letters = self._dead_letters, None
         claims, self._claims = self._claims, None
+        marking, self._marking = self._marking, None
         self._paces = None
-        for part in (dead_letters, claims, destination, reader):
+        for part in (dead_letters, claims, marking, destination, reader):
             try:
                 if part is not None:
                     part.close()
@@ -209,17 +215,51 @@ class Engine:
         records: Sequence[Any] = batch.records
         if self._rebalanced:
             records = self._after_a_rebalance(records)
+        marking = self._marking
         if records:
+            if marking is not None and (woken := marking.activity.before_write(records, marking.now_ms())):
+                self._say(woken)
             if not self.uncommitted:
                 self._first_s = self._clock.monotonic_s()
             self._move(records)
         if batch.ends:
             self._ends.update(batch.ends)
+        if marking is not None:
+            marking.activity.moved(records, self.accounts.positions(), batch.ends, marking.now_ms())
         if self._fresh or (self.uncommitted and self._commit_is_due(interval_s)):
             self.commit()
+            self._say_what_is_due()
             return True
+        self._say_what_is_due()
         self._note_progress(bool(records))
         return bool(records)
+
+    def channels(self) -> tuple[dict[str, Any], ...]:
+        """Return what was said last about each channel, for a heartbeat. Any thread may ask."""
+        marking = self._marking
+        return () if marking is None else marking.activity.beat()
+
+    def _say_what_is_due(self) -> None:
+        """Say IDLE and watermarks, after a commit of what they cover; a commit that is dear is not made for them."""
+        if self._marking is None or (self.uncommitted and self._paces is not None):
+            return
+        in_flight = {each for each, account in self.accounts.of.items() if account.dirty} if self.uncommitted else set()
+        if due := self._marking.due(in_flight):
+            self._say(due)
+
+    def _say(self, markers: Sequence[Payload]) -> None:
+        """Commit what came before the markers, and then them, with the positions of their channels."""
+        assert self._marking is not None
+        if self.uncommitted:
+            self.commit()
+        epoch = self._run().started_epoch
+        places = [TopicPartition(each["channel"]["topic"], each["channel"]["partition"]) for each in markers]
+        accounts = self.accounts.of
+        self._in_transaction = True
+        self._marking.say(
+            markers, {each: Committed(accounts[each].position, accounts[each].metadata(epoch)) for each in places}
+        )
+        self._in_transaction = False
 
     def _commit_is_due(self, interval_s: float) -> bool:
         waited_s = self._clock.monotonic_s() - self._first_s
@@ -477,6 +517,8 @@ class Engine:
         self._held = False
         self._rebalanced = True
         self._to_hold.clear()
+        if self._marking is not None:
+            self._marking.activity.read_again()
         self._reader.seek(self.accounts.positions())
         self._reader.release(sorted(self._owned - self.stopped))
 
@@ -516,6 +558,8 @@ class Engine:
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self.accounts.give_up(partitions)
+        if self._marking is not None:
+            self._marking.activity.forget(partitions)
         self._owned.difference_update(partitions)
         self._fresh.difference_update(partitions)
         self._to_hold.difference_update(partitions)
@@ -545,8 +589,11 @@ class Engine:
         assert self._destination is not None
         view = self._run()
         committed: Mapping[TopicPartition, Committed]
+        tokens: Mapping[TopicPartition, Token] = {}
+        if self._marking is not None or self._destination.positions_in == "destination":
+            tokens = self._claim(view, partitions)
         if self._destination.positions_in == "destination":
-            committed = self._destination.positions(self._claim(view, partitions))
+            committed = self._destination.positions(tokens)
         else:
             committed = self._reader.committed(partitions)
         accounts: dict[TopicPartition, Account] = {}
@@ -565,4 +612,6 @@ class Engine:
             for account in accounts.values():
                 if account.dirty:  # a run that begins here; one that began without a digest goes on without
                     account.digest = BEGINNING
+        if self._marking is not None:
+            self._marking.assigned(tokens, {each: account.position for each, account in accounts.items()})
         return accounts

@@ -112,6 +112,7 @@ class Task:
             "last_progress_ms": engine.moved_ms,
             "at_end": phase == "running" and engine.at_end,
             "waits_for": self._waits_for(),
+            "channels": engine.channels(),
             "error": None if failure is None else failure.message,
             "next_retry_ms": None if failure is None else failure.next_retry_ms,
         }

@@ -81,11 +81,37 @@ class RetryConfig(Closed):
         return self
 
 
+class EventTimeConfig(Closed):
+    """Where a record's event time stands, and how far records may be out of order.
+
+    `place` is the header's name or the JSON pointer (RFC 6901); a timestamp needs none. `unit` is that of numbers.
+    """
+
+    source: Literal["timestamp", "header", "json_pointer"] = "timestamp"
+    place: Annotated[str, StringConstraints(max_length=256)] = ""
+    unit: Literal["s", "ms", "us", "ns"] = "ms"
+    max_out_of_orderness_ms: Annotated[int, Field(ge=0, le=31_536_000_000)] = 0
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if self.source == "header" and not self.place:
+            raise ValueError("event time from a header needs `place`, the header's name")
+        if self.source == "json_pointer" and self.place and not self.place.startswith("/"):
+            raise ValueError("`place` has to be a JSON pointer, which begins with a slash")
+        return self
+
+
 class IdlenessConfig(Closed):
-    """When a channel counts as idle, and where its markers go."""
+    """When a channel counts as idle, and where its markers go.
+
+    Without `event_time` there are no watermarks. `flap_damping` makes a channel that flaps wait longer before IDLE.
+    """
 
     idle_after_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 5.0
     markers: Literal["side_topic", "in_band", "off"] = "side_topic"
+    flap_damping: bool = True
+    event_time: EventTimeConfig | None = None
+    watermark_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1_000
 
 
 class ErrorLimitConfig(Closed):

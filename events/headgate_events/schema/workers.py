@@ -27,6 +27,24 @@ OwnedPartition = Annotated[tuple[TopicName, Partition], Field(strict=False)]
 """A source topic and one of its partitions; in JSON a list of two."""
 
 
+class ChannelBeat(Model):
+    """What a task last said about one of its channels: repeated, so that an edge that was lost heals.
+
+    `status` is None while nothing was said under this claim. `since_ms` is when the status was said, `end` and
+    `fetched_at_ms` are its proof.
+    """
+
+    topic: TopicName
+    partition: Partition
+    status: Literal["IDLE", "ACTIVE", "FINISHED"] | None = None
+    since_ms: TimeMs | None = None
+    watermark: Milliseconds64 | None = None
+    claim: Version
+    position: Position | None = None
+    end: Position | None = None
+    fetched_at_ms: TimeMs | None = None
+
+
 class TaskBeat(Model):
     """How one task stands: what it owns, how far it is, what it still holds in flight, and what it waits for.
 
@@ -50,6 +68,7 @@ class TaskBeat(Model):
     last_progress_ms: TimeMs | None = None
     at_end: bool = False
     waits_for: Text | None = None
+    channels: Annotated[tuple[ChannelBeat, ...], Field(max_length=100_000, strict=False)] = ()
 
 
 class Heartbeat(Model):
@@ -102,7 +121,11 @@ class Evidence(Model):
 
 
 class Marker(Model):
-    """The latest status and watermark of one channel."""
+    """The latest status and watermark of one channel: each record tells both, whichever of them changed.
+
+    It is to be applied by a reader of `dest_topic` once its positions have passed `dest_offsets`. `since_ms` is when
+    the status was first said.
+    """
 
     kind: Literal["marker"] = "marker"
     marker: Literal["STATUS", "WATERMARK", "FINISH", "CLAIM", "HEARTBEAT"]
@@ -120,3 +143,5 @@ class Marker(Model):
     emitted_at_ms: TimeMs
     channels_total: Count | None = None
     dest_offsets: dict[str, Position] | None = None
+    dest_topic: TopicName | None = None
+    since_ms: TimeMs | None = None

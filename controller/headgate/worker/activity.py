@@ -1,0 +1,250 @@
+"""A task's activity: what it says about its channels, and when it may say so.
+
+One detector a channel judges emptiness (`headgate.core.idleness`); this unit adds what belongs to saying it. It never
+talks to Kafka: the engine tells it what happened and gets back the markers to commit. The order is the promise:
+
+- ACTIVE is committed before anything of the new phase is written. So `before_write` is asked first, with the records.
+- IDLE and watermarks come from `due`. What was written before is committed first, and they are committed together with
+  the positions, so that a worker that lost its partitions cannot say them any more.
+
+After an assignment nothing has been said under the new claim, whatever a former owner said: the first record makes it
+say ACTIVE, also where it would have been said before. Whatever fails is begun anew by an assignment under a new claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headgate.core.idleness.detector import EmptinessDetector, Judgement
+from headgate.core.idleness.emptiness import FetchEvidence, Judging, Situation
+from headgate.core.idleness.event_time import EventTime, Reader, reader_of
+from headgate.core.idleness.grace import GraceSettings
+from headgate.core.idleness.watermark import WatermarkGenerator
+from headgate.ports.destination import Token, timestamp_of
+from headgate.ports.log import Isolation, TopicPartition
+from headgate.worker.accounts import partition_of
+from headgate_events.idleness.signals import MIN, Status
+from headgate_events.records import Payload, Record
+from headgate_events.schema.config import IdlenessConfig
+
+POLL_INTERVAL_MS: Final = 100
+
+EndOf = Callable[[TopicPartition], int | None]
+"""Asks the broker for a partition's high watermark now; None when it does not tell."""
+
+
+@dataclass(slots=True)
+class _Channel:
+    token: Token
+    position: int
+    detector: EmptinessDetector
+    watermark: WatermarkGenerator
+    said: Status | None = None
+    since_ms: int | None = None
+    seq: int = 0
+    proof: dict[str, Any] | None = field(default=None)
+    reason: str | None = None
+
+
+class Activity:
+    """What one task says about its channels. The task's thread owns it; all times are milliseconds of one clock.
+
+    `isolation` is the one by which the source is read.
+    """
+
+    def __init__(self, stream: str, worker: str, config: IdlenessConfig, isolation: Isolation) -> None:
+        self._stream = stream
+        self._worker = worker
+        self._config = config
+        self._isolation: Isolation = isolation
+        self._channels: dict[TopicPartition, _Channel] = {}
+        self._silent: set[TopicPartition] = set()
+        self._due_ms = 0
+        self._shown: tuple[dict[str, Any], ...] = ()
+        event_time = config.event_time
+        self._reader: Reader | None = None
+        if event_time is not None:
+            self._reader = reader_of(EventTime(event_time.source, event_time.place, event_time.unit))
+
+    @property
+    def late(self) -> int:
+        """How many records came after a watermark had passed them, on the channels held now."""
+        return sum(each.watermark.late for each in self._channels.values())
+
+    def assigned(self, tokens: Mapping[TopicPartition, Token], positions: Mapping[TopicPartition, int]) -> None:
+        """Take channels on under new claims, with the positions where they begin."""
+        config = self._config
+        disorder_ms = 0 if config.event_time is None else config.event_time.max_out_of_orderness_ms
+        grace = GraceSettings(
+            grace_ms=round(config.idle_after_s * 1000), poll_interval_ms=POLL_INTERVAL_MS, damping=config.flap_damping
+        )
+        for each, token in tokens.items():
+            self._channels[each] = _Channel(
+                token=token,
+                position=positions[each],
+                detector=EmptinessDetector(Judging(isolation=self._isolation), grace),
+                watermark=WatermarkGenerator(disorder_ms),
+            )
+            self._silent.add(each)
+        self._show()
+
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """Let channels go that were revoked or lost: nothing is said, for their status is their heir's to say."""
+        for each in partitions:
+            self._channels.pop(each, None)
+            self._silent.discard(each)
+        self._show()
+
+    def read_again(self) -> None:
+        """Note that reading goes on after a pause: what was known of the ends has to be shown again."""
+        for each in self._channels.values():
+            each.detector.resumed()
+
+    def before_write(self, records: Sequence[Record], now_ms: int) -> list[Payload]:
+        """Return the ACTIVE markers that must be committed before any of these records is written."""
+        if not self._silent or not records:
+            return []
+        woken = {place for place in map(partition_of, records) if place in self._silent}
+        markers = []
+        for place in sorted(woken):
+            channel = self._channels[place]
+            channel.detector.record_fetched(channel.position + 1, now_ms)
+            channel.proof = None
+            markers.append(self._say(place, channel, Status.ACTIVE, "RESUMED", now_ms))
+        return markers
+
+    def moved(
+        self,
+        records: Sequence[Record],
+        positions: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        now_ms: int,
+    ) -> None:
+        """Take a batch on that was written: its event times, where each partition stands now, and which ends it met."""
+        if self._reader is not None:
+            self._observe(records)
+        if records:
+            for place, channel in self._channels.items():
+                position = positions.get(place, channel.position)
+                if position > channel.position:
+                    channel.position = position
+                    channel.detector.record_fetched(position, now_ms)
+        for place, end in ends.items():
+            if (known := self._channels.get(place)) is not None:
+                known.detector.fetch_answered(FetchEvidence(end, end, end, now_ms))
+
+    def due(self, now_ms: int, in_flight: Collection[TopicPartition], high_of: EndOf) -> list[Payload]:
+        """Return the IDLE and watermark markers to commit now, after everything that was written before.
+
+        Ask after each answered poll. Channels `in_flight` have records that are not committed yet.
+        Each IDLE is checked against the broker once more: an end beyond the one that the reader met means records to
+        come, or an open transaction that may bring some. An answer that does not come means no IDLE.
+        """
+        markers = []
+        late_enough = now_ms >= self._due_ms
+        for place, channel in self._channels.items():
+            judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
+            if judgement is not None and judgement.status is Status.IDLE:
+                if (marker := self._idle(place, channel, judgement, now_ms, high_of)) is not None:
+                    markers.append(marker)
+            elif self._reader is None or not late_enough or channel.said is not Status.ACTIVE:
+                continue
+            elif channel.watermark.due() is not None:
+                markers.append(self._payload(place, channel, "WATERMARK", now_ms))
+        if late_enough:
+            self._due_ms = now_ms + self._config.watermark_interval_ms
+        return markers
+
+    def beat(self) -> tuple[dict[str, Any], ...]:
+        """Return the channels for a heartbeat. Any thread may ask."""
+        return self._shown
+
+    def _idle(
+        self, place: TopicPartition, channel: _Channel, judgement: Judgement, now_ms: int, high_of: EndOf
+    ) -> Payload | None:
+        evidence = judgement.evidence
+        assert evidence is not None, "no IDLE without evidence"
+        high = high_of(place)
+        if high is None or high > evidence.position:
+            # Back to ACTIVE, until the reader meets an end again: unknown is never idle.
+            channel.detector.end_listed(evidence.position + 1, now_ms)
+            return None
+        channel.proof = {
+            "position": evidence.position,
+            "end": evidence.position,
+            "high": high,
+            "fetched_at_ms": evidence.at_ms,
+            "isolation": self._isolation,
+        }
+        channel.watermark.due()
+        self._silent.add(place)
+        return self._say(place, channel, Status.IDLE, "EMPTY", now_ms)
+
+    def _observe(self, records: Sequence[Record]) -> None:
+        assert self._reader is not None
+        channels, reader = self._channels, self._reader
+        for record in records:
+            channel = channels.get(partition_of(record))
+            if channel is not None:
+                channel.watermark.observe(reader(timestamp_of(record), record.headers(), record.value()))
+
+    def _situation(self, channel: _Channel, now_ms: int, in_flight: bool) -> Situation:
+        return Situation(
+            assigned=channel.token,
+            current=channel.token,
+            start=channel.position,
+            paused=False,
+            polled_at_ms=now_ms,
+            connected=True,  # a poll that finds no broker raises, and then nobody asks
+            buffered=0,
+            in_flight=int(in_flight),
+        )
+
+    def _say(self, place: TopicPartition, channel: _Channel, status: Status, reason: str, now_ms: int) -> Payload:
+        channel.said, channel.since_ms, channel.reason = status, now_ms, reason
+        if status is Status.ACTIVE:
+            self._silent.discard(place)
+        payload = self._payload(place, channel, "STATUS", now_ms)
+        self._show()
+        return payload
+
+    def _payload(self, place: TopicPartition, channel: _Channel, kind: str, now_ms: int) -> Payload:
+        channel.seq += 1
+        announced = channel.watermark.announced
+        return {
+            "kind": "marker",
+            "marker": kind,
+            "stream": self._stream,
+            "channel": {"topic": place.topic, "partition": place.partition},
+            "status": None if channel.said is None else channel.said.value,
+            "watermark": None if announced == MIN else announced,
+            "reason": channel.reason,
+            "incarnation": channel.token.incarnation,
+            "epoch": channel.token.epoch,
+            "claim": channel.token.claim,
+            "seq": channel.seq,
+            "worker": self._worker,
+            "evidence": channel.proof,
+            "emitted_at_ms": now_ms,
+            "since_ms": channel.since_ms,
+        }
+
+    def _show(self) -> None:
+        self._shown = tuple(self._beat_of(place, channel) for place, channel in self._channels.items())
+
+    def _beat_of(self, place: TopicPartition, channel: _Channel) -> dict[str, Any]:
+        proof = channel.proof or {}
+        announced = channel.watermark.announced
+        return {
+            "topic": place.topic,
+            "partition": place.partition,
+            "status": None if channel.said is None else channel.said.value,
+            "since_ms": channel.since_ms,
+            "watermark": None if announced == MIN else announced,
+            "claim": channel.token.claim,
+            "position": channel.position,
+            "end": proof.get("end"),
+            "fetched_at_ms": proof.get("fetched_at_ms"),
+        }

@@ -1,0 +1,173 @@
+"""Marking: a task's markers on their way to Kafka, and the questions that they need answered there.
+
+Where the destination has a transaction of the source's cluster, markers go into one, together with the positions of
+their channels: the broker then refuses both from a worker that was replaced. Elsewhere the positions are committed by
+the source first, which fences in the same way, and the markers are written when that has succeeded.
+
+A marker that a reader of the destination may act on carries the ends of the destination's partitions, asked for after
+what it covers was committed: an upper bound that costs a round trip only when a marker is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import structlog
+
+from headgate.ports.destination import Destination, TakesAside, Token
+from headgate.ports.errors import LogError
+from headgate.ports.log import Clock, Committed, Isolation, Log, LogConsumer, LogProducer, TopicPartition
+from headgate.ports.source import SourceReader
+from headgate.worker.activity import Activity
+from headgate.worker.pipeline import Pipeline
+from headgate_events.markers import MarkerRecord, marker_record
+from headgate_events.records import Payload
+from headgate_events.schema.config import IdlenessConfig
+from headgate_events.topics import Topics
+
+REQUEST_S: Final = 10.0
+FLUSH_S: Final = 20.0
+
+logger = structlog.get_logger("headgate.worker")
+
+
+class Marking:
+    """The markers of one task, whose thread owns it. `reader` and `destination` are the task's, open."""
+
+    def __init__(self, pipeline: Pipeline, clock: Clock, reader: SourceReader, destination: Destination) -> None:
+        context = pipeline.context
+        self._log: Log = context.log
+        self._clock = clock
+        self._reader = reader
+        self._destination = destination
+        self._topics = Topics(pipeline.namespace)
+        self._stream = context.stream
+        self._worker = context.worker
+        self._isolation: Isolation = getattr(pipeline.source_settings, "isolation", "read_committed")
+        self._covered = _topic_of(pipeline)
+        self._config: IdlenessConfig = pipeline.config.idleness
+        self.activity = Activity(self._stream, self._worker, self._config, self._isolation)
+        self._tokens: dict[TopicPartition, Token] = {}
+        self._places: dict[str, int] = {}
+        self._asker: LogConsumer | None = None
+        self._producer: LogProducer | None = None
+        self._offset_ms = clock.now_ms() - round(clock.monotonic_s() * 1000)
+
+    def now_ms(self) -> int:
+        """Return the time by a clock that never goes back, as epoch milliseconds."""
+        return self._offset_ms + round(self._clock.monotonic_s() * 1000)
+
+    def take_on(self, config: IdlenessConfig, positions: Mapping[TopicPartition, int]) -> None:
+        """Go on by other settings: all that was known is looked at anew."""
+        if config != self._config:
+            self._config = config
+            self.activity = Activity(self._stream, self._worker, config, self._isolation)
+            self.activity.assigned(
+                {each: token for each, token in self._tokens.items() if each in positions}, positions
+            )
+
+    def assigned(self, tokens: Mapping[TopicPartition, Token], positions: Mapping[TopicPartition, int]) -> None:
+        """Take channels on that were claimed."""
+        self._tokens.update(tokens)
+        self.activity.assigned(tokens, positions)
+
+    def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
+        """Return what may be said now."""
+        return self.activity.due(self.now_ms(), in_flight, self._high)
+
+    def say(self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed]) -> None:
+        """Commit markers, with the positions of their channels. Raises LogError; then all begins anew."""
+        waits = [each for each in markers if each["status"] != "ACTIVE" or each["marker"] != "STATUS"]
+        if waits and (covers := self._destination_ends()):
+            for each in waits:
+                each.update(covers)
+        self._rest()
+        records = [record for marker in markers for record in self._records(marker)]
+        if isinstance(self._destination, TakesAside):
+            for record in records:
+                self._destination.aside(
+                    record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
+                )
+            self._destination.commit(positions, self._reader.proof())
+        else:
+            if waits and self._destination.positions_in == "source":
+                self._reader.commit(positions)
+            self._append(records)
+        for each in markers:
+            if each["marker"] == "STATUS":
+                logger.info(
+                    "activity",
+                    action="task.activity",
+                    stream=self._stream,
+                    partition=each["channel"]["partition"],
+                    status=each["status"],
+                )
+
+    def close(self) -> None:
+        """Let go of the clients."""
+        self._rest()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+
+    def _append(self, records: Sequence[MarkerRecord]) -> None:
+        if self._producer is None:
+            self._producer = self._log.producer()
+        for record in records:
+            self._producer.produce(
+                record.topic, record.value, record.key, record.headers, record.partition, record.timestamp_ms
+            )
+        self._producer.flush(FLUSH_S)
+
+    def _records(self, marker: Payload) -> list[MarkerRecord]:
+        topics = [self._topics.markers]
+        if marker["marker"] != "WATERMARK":
+            topics.append(self._topics.edges)
+        return [marker_record(topic, self._places_of(topic), marker) for topic in topics]
+
+    def _places_of(self, topic: str) -> int:
+        if topic not in self._places:
+            self._places[topic] = self._log.partitions(topic, REQUEST_S) or 1
+        return self._places[topic]
+
+    def _high(self, place: TopicPartition) -> int | None:
+        """Ask the source's cluster for a partition's high watermark, past the last stable offset."""
+        try:
+            return self._ready().range(place, REQUEST_S).end
+        except LogError:
+            return None
+
+    def _destination_ends(self) -> dict[str, Any]:
+        topic = self._covered
+        if topic is None:
+            return {}
+        count = self._log.partitions(topic, REQUEST_S) or 0
+        asker = self._ready()
+        ends = {str(each): asker.range(TopicPartition(topic, each), REQUEST_S).end for each in range(count)}
+        return {"dest_topic": topic, "dest_offsets": ends}
+
+    def _ready(self) -> LogConsumer:
+        if self._asker is None:
+            self._asker = self._log.consumer(isolation="read_uncommitted")
+        return self._asker
+
+    def _rest(self) -> None:
+        """Let the client go that asks: edges are rare, and an idle stream is to cost little."""
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            asker.close()
+
+
+def marks(pipeline: Pipeline) -> bool:
+    """Say whether a stream sends markers: those of a Kafka topic that is no other stream's business, unless off."""
+    return pipeline.config.source.kind == "kafka" and pipeline.config.idleness.markers != "off"
+
+
+def _topic_of(pipeline: Pipeline) -> str | None:
+    """Return the destination's topic on the source's cluster, or None where there is none."""
+    settings = pipeline.destination_settings
+    if pipeline.config.destination.kind != "kafka" or getattr(settings, "connection", None) is not None:
+        return None
+    topic: str | None = getattr(settings, "topic", None)
+    return topic

@@ -1,0 +1,168 @@
+"""What a task says about its channels, and when: the engine's calls are made here by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headgate.adapters.memory.record import MemoryRecord
+from headgate.ports.destination import Token
+from headgate.ports.log import TopicPartition
+from headgate.worker.activity import Activity
+from headgate_events.schema.config import EventTimeConfig, IdlenessConfig
+
+FIRST, SECOND = TopicPartition("flights", 0), TopicPartition("flights", 1)
+GRACE_MS = 1_000
+
+
+class Task:
+    """An engine by hand: polls every 100 ms, and keeps what was said."""
+
+    def __init__(self, **config: Any) -> None:
+        self.activity = Activity(
+            "departures", "worker-1", IdlenessConfig(idle_after_s=GRACE_MS / 1000, **config), "read_committed"
+        )
+        self.now_ms = 1_000_000
+        self.positions = {FIRST: 0, SECOND: 0}
+        self.high: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
+        self.said: list[tuple[int, str, str | None, int | None]] = []
+        self.claims = 0
+
+    def assign(self, *partitions: TopicPartition) -> None:
+        tokens = {}
+        for each in partitions:
+            self.claims += 1
+            tokens[each] = Token(40, 4, self.claims)
+        self.activity.assigned(tokens, {each: self.positions[each] for each in partitions})
+
+    def poll(self, *records: Any, ends: dict[TopicPartition, int] | None = None, in_flight: Any = ()) -> None:
+        self.now_ms += 100
+        self.note(self.activity.before_write(records, self.now_ms))
+        for record in records:
+            place = TopicPartition(record.topic(), record.partition())
+            self.positions[place] = self.high[place] = record.offset() + 1
+        self.activity.moved(records, self.positions, ends or {}, self.now_ms)
+        self.note(self.activity.due(self.now_ms, in_flight, self.high.get))
+
+    def polls(self, number: int, in_flight: Any = ()) -> None:
+        for _ in range(number):
+            self.poll(in_flight=in_flight)
+
+    def note(self, markers: Any) -> None:
+        for each in markers:
+            self.said.append((each["channel"]["partition"], each["marker"], each["status"], each["watermark"]))
+
+    @property
+    def edges(self) -> list[tuple[int, str | None]]:
+        return [(partition, status) for partition, kind, status, _ in self.said if kind == "STATUS"]
+
+
+def record(place: TopicPartition, offset: int, at_ms: int = 5_000) -> Any:
+    return MemoryRecord(place.topic, place.partition, offset, None, b"{}", [], (1, at_ms))
+
+
+@pytest.fixture
+def task() -> Task:
+    task = Task()
+    task.assign(FIRST)
+    return task
+
+
+def test_an_empty_partition_is_idle_after_the_grace_with_position_end_and_time_as_proof(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(9)
+    assert task.edges == []
+    task.polls(3)
+    assert task.edges == [(0, "IDLE")]
+    (beat,) = task.activity.beat()
+    assert (beat["status"], beat["position"], beat["end"]) == ("IDLE", 0, 0)
+    assert beat["fetched_at_ms"] == 1_000_100
+
+
+def test_silence_without_an_answered_fetch_is_never_idle(task: Task) -> None:
+    task.polls(100)
+    assert task.edges == []
+
+
+def test_active_is_handed_out_before_the_record_is_written(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    (marker,) = task.activity.before_write([record(FIRST, 0)], task.now_ms)
+    assert (marker["status"], marker["reason"]) == ("ACTIVE", "RESUMED")
+
+
+def test_one_that_took_over_says_active_with_its_first_record_whatever_was_said_before(task: Task) -> None:
+    task.poll(record(FIRST, 0), ends={FIRST: 1})
+    task.assign(FIRST)
+    task.poll(record(FIRST, 1))
+    assert task.edges == [(0, "ACTIVE"), (0, "ACTIVE")]
+
+
+def test_an_open_transaction_or_data_to_come_holds_the_partition_active(task: Task) -> None:
+    task.high[FIRST] = 3
+    task.poll(ends={FIRST: 0})
+    task.polls(50)
+    assert task.edges == []
+
+
+def test_a_broker_that_does_not_answer_means_no_idle(task: Task) -> None:
+    task.high[FIRST] = None
+    task.poll(ends={FIRST: 0})
+    task.polls(50)
+    assert task.edges == []
+
+
+def test_read_is_not_done_numaflow_3399(task: Task) -> None:
+    task.poll(record(FIRST, 0), ends={FIRST: 1}, in_flight={FIRST})
+    task.polls(50, in_flight={FIRST})
+    assert task.edges == [(0, "ACTIVE")]
+    task.polls(15)
+    assert task.edges == [(0, "ACTIVE"), (0, "IDLE")]
+
+
+def test_slow_downstream_work_does_not_make_a_partition_look_idle_flink_40234(task: Task) -> None:
+    task.poll(record(FIRST, 0), ends={FIRST: 1})
+    task.now_ms += 60_000
+    task.poll()
+    assert task.edges == [(0, "ACTIVE")]
+
+
+def test_a_source_that_was_idle_says_active_on_resume_flink_40504() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.poll(record(FIRST, 0, 9_000), ends={FIRST: 1})
+    task.polls(15)
+    task.poll(record(FIRST, 1, 5))
+    assert task.edges == [(0, "ACTIVE"), (0, "IDLE"), (0, "ACTIVE")]
+    assert task.activity.late == 1
+
+
+def test_the_watermark_that_covers_the_records_leaves_with_or_before_idle_and_never_after_it() -> None:
+    task = Task(event_time=EventTimeConfig(max_out_of_orderness_ms=100), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.poll(record(FIRST, 0, 9_000), ends={FIRST: 1})
+    task.polls(30)
+    assert task.said == [
+        (0, "STATUS", "ACTIVE", None),
+        (0, "WATERMARK", "ACTIVE", 8_899),
+        (0, "STATUS", "IDLE", 8_899),
+    ]
+
+
+def test_revoked_is_not_idle_and_says_nothing(task: Task) -> None:
+    task.assign(SECOND)
+    task.poll(ends={FIRST: 0, SECOND: 0})
+    task.activity.forget([FIRST])
+    task.polls(15)
+    assert task.edges == [(1, "IDLE")]
+
+
+def test_after_a_pause_the_end_has_to_be_shown_again(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.activity.read_again()
+    task.polls(50)
+    assert task.edges == []
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    assert task.edges == [(0, "IDLE")]
