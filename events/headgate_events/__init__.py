@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headgate_events.version import __version__
 
 if TYPE_CHECKING:
+    from headgate_events.client.activity import ActivityReader
     from headgate_events.client.commands import CommandClient
     from headgate_events.client.handle import CommandHandle
     from headgate_events.client.history import HistoryReader
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CommandClient": "client.commands",
     "CommandHandle": "client.handle",
+    "ActivityReader": "client.activity",
     "HistoryReader": "client.history",
     "Commands": "client.interfaces",
     "History": "client.interfaces",
@@ -76,6 +78,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ActivityReader",
     "ChainBreak",
     "Change",
     "ClusterUnreachable",

@@ -23,6 +23,7 @@ def connect(target: Target) -> Connection:
     Raises ClusterUnreachable, or InvalidRequest for a bad HEADGATE_ variable, such as HEADGATE_KAFKA, whose security
     settings are used.
     """
+    from headgate_events.client.activity import ActivityReader
     from headgate_events.client.commands import CommandClient
     from headgate_events.client.history import HistoryReader
     from headgate_events.client.state import StateReader
@@ -46,7 +47,10 @@ def connect(target: Target) -> Connection:
 
         return Client(servers, namespace, kafka=kafka)
 
-    return Connection(commands, state, history, workers)
+    def activity() -> ActivityReader:
+        return ActivityReader(servers, namespace, kafka=reading)
+
+    return Connection(commands, state, history, workers, activity)
 
 
 def connect_workers(target: Target) -> WorkersClient:

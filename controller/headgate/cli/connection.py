@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from headgate.cli.target import Target
 
 if TYPE_CHECKING:
+    from headgate_events.client.activity import ActivityReader
     from headgate_events.client.handle import CommandHandle
     from headgate_events.client.interfaces import Commands, History, State
     from headgate_events.client.request import CommandOptions
@@ -63,8 +64,10 @@ class Connection:
         state: Callable[[], State],
         history: Callable[[], History],
         workers: Callable[[], WorkersClient] | None = None,
+        activity: Callable[[], ActivityReader] | None = None,
     ) -> None:
         self._make_workers = workers
+        self._make_activity = activity
         self._make_commands = commands
         self._make_state = state
         self._make_history = history
@@ -81,6 +84,12 @@ class Connection:
     @cached_property
     def _history(self) -> History:
         return self._opened.enter_context(self._make_history())
+
+    @cached_property
+    def activity(self) -> ActivityReader:
+        """The reader of what was said about channels."""
+        assert self._make_activity is not None, "the in-memory twin says nothing about channels"
+        return self._opened.enter_context(self._make_activity())
 
     def send(self, order: Order) -> CommandHandle:
         """Send a command without waiting for its answer; many may be under way. Raises what the client raises."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 import typer
 
 from headgate.cli.commands import (
+    activity,
     apply,
     cancel,
     cancel_drain,
@@ -95,7 +96,7 @@ for _panel, _verbs in (
             cancel.cancel,
         ),
     ),
-    (LOOKING, (get.get, describe.describe, history.history, watch.watch, verify.verify)),
+    (LOOKING, (get.get, describe.describe, history.history, watch.watch, activity.activity, verify.verify)),
     (RUNNING, (init.init, projector.projector, worker.worker, demo.demo)),
     (SETTING_UP, (completions.completion, version.version)),
 ):

@@ -1,0 +1,106 @@
+"""`ActivityReader`: who is idle, since when and on what proof, how far event time has come; then every edge.
+
+A snapshot of the compacted markers topic first, then the same consumer follows. The past is on the edges topic, which
+keeps every edge for thirty days.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final, Self
+
+from headgate_events.client.channels import ActivityEdge, ActivityTable
+from headgate_events.client.kafka import Settings
+from headgate_events.client.reader import TopicReader
+from headgate_events.markers import decode_marker
+from headgate_events.names import DEFAULT_NAMESPACE
+from headgate_events.partitioner import partition_of
+from headgate_events.schema.workers import Marker
+from headgate_events.topics import Topics
+
+SNAPSHOT_TIMEOUT_S: Final = 60.0
+
+
+class ActivityReader:
+    """Knows what was said about each channel. Belongs to one thread; contacts nobody before it is asked.
+
+    `flush_on_all_idle` is the valve's switch: whether the largest watermark is taken when the last channel goes idle.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        *,
+        kafka: Settings | None = None,
+        flush_on_all_idle: bool = True,
+    ) -> None:
+        topics = Topics(namespace)
+        self._markers = TopicReader(bootstrap_servers, topics.markers, kafka)
+        self._edges = TopicReader(bootstrap_servers, topics.edges, kafka)
+        self._flush = flush_on_all_idle
+        self._table = ActivityTable(flush_on_all_idle=flush_on_all_idle)
+        self._restored = False
+
+    @property
+    def table(self) -> ActivityTable:
+        """What was said, as last read."""
+        return self._table
+
+    def refresh(self, timeout_s: float = SNAPSHOT_TIMEOUT_S) -> list[ActivityEdge]:
+        """Read up to what was said when this was called, and return the edges since the last call (none at first).
+
+        Raises ClusterUnreachable, TopicsMissing, or EnvironmentProblem when the end was not reached in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        first = not self._restored
+        if first:
+            self._table = ActivityTable(flush_on_all_idle=self._flush)
+            self._markers.start(dict.fromkeys(range(self._markers.partitions(timeout_s))))
+        edges: list[ActivityEdge] = []
+        for batch in self._markers.to_now(max(0.0, deadline - time.monotonic())):
+            for record in batch:
+                edges += self._table.apply(record)
+        self._restored = True
+        return [] if first else edges
+
+    def follow(self, timeout_s: float | None = None) -> Iterator[ActivityEdge]:
+        """Yield every edge after the last reading, for `timeout_s` seconds; None is for ever.
+
+        The edges of one channel, and those of one stream (`channel` is None), each strictly alternate. An interrupt is
+        heard within 100 ms.
+        """
+        if not self._restored:
+            self.refresh(SNAPSHOT_TIMEOUT_S if timeout_s is None else timeout_s)
+        for batch in self._markers.onward(timeout_s):
+            for record in batch:
+                yield from self._table.apply(record)
+
+    def past(self, stream: str, *, since_ms: int | None = None, timeout_s: float = 60.0) -> Iterator[Marker]:
+        """Yield the edges of a stream that are still kept, oldest first: each is a marker with its proof."""
+        deadline = time.monotonic() + timeout_s
+        place = partition_of(stream, self._edges.partitions(timeout_s))
+        start: dict[int, int | None] = {place: None}
+        if since_ms is not None:
+            found = self._edges.at_time([place], since_ms, timeout_s)
+            if place not in found:
+                return
+            start = {place: found[place]}
+        self._edges.start(start)
+        for batch in self._edges.to_now(max(0.0, deadline - time.monotonic())):
+            for record in batch:
+                marker = decode_marker(record)
+                if marker is not None and marker.stream == stream:
+                    yield marker
+
+    def close(self, timeout_s: float = 5.0) -> None:  # noqa: ARG002 - a reader of no group has nothing to wait for
+        """Let go of the connections. What was read stays readable."""
+        self._markers.close()
+        self._edges.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()

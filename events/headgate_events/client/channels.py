@@ -1,0 +1,142 @@
+"""What the markers say, folded: each channel's status, watermark and proof, and through the valve each stream's.
+
+Pure, fed with records of the markers topic in their order, so that reader and tests drive the same code. A claim alone
+changes nothing: a former owner's may arrive late, and only a marker under it shows that its owner could commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headgate_events.idleness.channel_set import Epoch
+from headgate_events.idleness.signals import MIN, Edge, Signal, Status
+from headgate_events.idleness.valve import WatermarkValve
+from headgate_events.markers import ChannelId, channel_of, decode_marker
+from headgate_events.records import Record
+from headgate_events.schema.workers import Evidence, Marker
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelActivity:
+    """One channel as it was last spoken of. `watermark` is None where the stream has no event time, or none yet.
+
+    `since_ms` is when the status was said, `evidence` its proof (an ACTIVE has none), `told_ms` when the newest marker
+    was sent.
+    """
+
+    channel: ChannelId
+    status: Status
+    since_ms: int
+    watermark: int | None
+    reason: str | None
+    evidence: Evidence | None
+    worker: str
+    token: Epoch
+    told_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEdge:
+    """A status changed: that of one channel, or of a whole stream (`channel` is None)."""
+
+    stream: str
+    channel: ChannelId | None
+    status: Status
+    at_ms: int
+
+
+class ActivityTable:
+    """All channels of all streams, by the newest marker of each. Belongs to one thread."""
+
+    def __init__(self, *, flush_on_all_idle: bool = True) -> None:
+        self._flush = flush_on_all_idle
+        self._channels: dict[str, dict[ChannelId, ChannelActivity]] = {}
+        self._valves: dict[str, WatermarkValve[ChannelId]] = {}
+        self._incarnations: dict[str, int] = {}
+        self._since_ms: dict[str, int] = {}
+
+    def channels(self, stream: str) -> list[ChannelActivity]:
+        """Return a stream's channels in order; none for a stream of which nothing was said."""
+        return [each for _, each in sorted(self._channels.get(stream, {}).items())]
+
+    def streams(self) -> list[str]:
+        """Return the streams of which something was said, sorted."""
+        return sorted(self._channels)
+
+    def status(self, stream: str) -> Status | None:
+        """Return a stream's status, IDLE only when every channel is; None when nothing was said."""
+        valve = self._valves.get(stream)
+        if valve is None:
+            return None
+        return Status.FINISHED if valve.closed else valve.status
+
+    def watermark(self, stream: str) -> int | None:
+        """Return how far a stream's event time has come; None where it has none."""
+        valve = self._valves.get(stream)
+        return None if valve is None or valve.watermark == MIN else valve.watermark
+
+    def since_ms(self, stream: str) -> int | None:
+        """Return when a stream's status became what it is; None when nothing was said."""
+        return self._since_ms.get(stream)
+
+    def apply(self, record: Record) -> list[ActivityEdge]:
+        """Take one record in; return the edges that it made, the channel's before the stream's."""
+        marker = decode_marker(record)
+        if marker is None or marker.status is None or marker.marker == "CLAIM":
+            return []
+        channel = channel_of(marker)
+        stream = channel.stream
+        if marker.incarnation > self._incarnations.get(stream, -1):
+            self._begin(stream, marker.incarnation)
+        elif marker.incarnation < self._incarnations[stream]:
+            return []
+        known = self._channels[stream].get(channel)
+        token = (marker.incarnation, marker.epoch, marker.claim or 0)
+        if known is not None and token < known.token:
+            return []
+        said = Status(marker.status)
+        since_ms = marker.emitted_at_ms if marker.since_ms is None else marker.since_ms
+        self._channels[stream][channel] = ChannelActivity(
+            channel,
+            said,
+            since_ms,
+            marker.watermark,
+            marker.reason,
+            marker.evidence,
+            marker.worker,
+            token,
+            marker.emitted_at_ms,
+        )
+        edges = []
+        if known is None or known.status is not said:
+            edges.append(ActivityEdge(stream, channel, said, since_ms))
+        for signal in self._through_the_valve(marker, channel, said, token, new=known is None):
+            if isinstance(signal, Edge):
+                self._since_ms[stream] = since_ms
+                edges.append(ActivityEdge(stream, None, signal.status, since_ms))
+        return edges
+
+    def _begin(self, stream: str, incarnation: int) -> None:
+        """Begin a stream that was created, or created again: nothing of its namesake counts."""
+        self._incarnations[stream] = incarnation
+        self._channels[stream] = {}
+        self._valves[stream] = WatermarkValve((), flush_on_all_idle=self._flush)
+        self._since_ms.pop(stream, None)
+
+    def _through_the_valve(
+        self, marker: Marker, channel: ChannelId, said: Status, token: Epoch, *, new: bool
+    ) -> list[Signal]:
+        """Give a marker to the valve: ACTIVE, then its watermark, then IDLE or the end (R26)."""
+        valve = self._valves[channel.stream]
+        signals: list[Signal] = []
+        if new:
+            self._since_ms.setdefault(channel.stream, marker.emitted_at_ms)
+            joins = Status.ACTIVE if said is Status.FINISHED else said
+            signals += valve.add(channel, watermark=marker.watermark, status=joins, epoch=token)
+        if said is Status.ACTIVE:
+            signals += valve.input_status(channel, said, token)
+        if marker.watermark is not None:
+            signals += valve.input_watermark(channel, marker.watermark, token)
+        if said is not Status.ACTIVE:
+            signals += valve.input_status(channel, said, token)
+        return signals

@@ -1,0 +1,108 @@
+"""What the markers say, folded: channels, streams through the valve, and edges that alternate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.adapters.memory.record import MemoryRecord
+from headgate_events.client.channels import ActivityEdge, ActivityTable
+from headgate_events.idleness.signals import Status
+from headgate_events.markers import ChannelId, claim_key, in_band_record, is_in_band, marker_record, status_key
+
+ACTIVE, IDLE = Status.ACTIVE, Status.IDLE
+CHANNEL = ChannelId("departures", "flights", 1)
+
+
+def marker(partition: int, status: str | None, claim: int = 1, watermark: int | None = None, **more: Any) -> Any:
+    payload = {
+        "kind": "marker",
+        "marker": "STATUS",
+        "stream": "departures",
+        "channel": {"topic": "flights", "partition": partition},
+        "status": status,
+        "watermark": watermark,
+        "incarnation": 40,
+        "epoch": 4,
+        "claim": claim,
+        "worker": "worker-1",
+        "emitted_at_ms": 1_000,
+        **more,
+    }
+    record = marker_record("headgate.markers", 8, payload)
+    return MemoryRecord(record.topic, record.partition, 0, record.key, record.value, record.headers, (1, 1_000))
+
+
+def told(table: ActivityTable, *records: Any) -> list[tuple[int | None, Status]]:
+    edges: list[ActivityEdge] = [edge for record in records for edge in table.apply(record)]
+    return [(None if edge.channel is None else edge.channel.partition, edge.status) for edge in edges]
+
+
+def test_a_stream_is_idle_when_the_last_of_its_channels_is_and_active_with_the_first_that_returns() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "ACTIVE", watermark=5), marker(1, "ACTIVE", watermark=9))
+    assert (table.status("departures"), table.watermark("departures")) == (ACTIVE, 5)
+    assert told(table, marker(0, "IDLE", watermark=5)) == [(0, IDLE)]
+    assert told(table, marker(1, "IDLE", watermark=9)) == [(1, IDLE), (None, IDLE)]
+    assert table.watermark("departures") == 9
+    assert told(table, marker(0, "ACTIVE", watermark=5)) == [(0, ACTIVE), (None, ACTIVE)]
+
+
+def test_what_is_said_twice_is_no_edge() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "IDLE"))
+    assert told(table, marker(0, "IDLE"), marker(0, "IDLE")) == []
+
+
+def test_a_zombie_that_wakes_and_says_idle_is_not_heard() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "ACTIVE", claim=8))
+    assert told(table, marker(0, "IDLE", claim=3)) == []
+    assert table.status("departures") is ACTIVE
+
+
+def test_a_claim_alone_changes_nothing_for_a_late_one_may_be_a_former_owners() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "IDLE", claim=3))
+    assert told(table, marker(0, None, claim=None, marker="CLAIM")) == []
+    assert table.status("departures") is IDLE
+
+
+def test_a_stream_that_was_created_again_begins_anew() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "IDLE", watermark=99), marker(1, "ACTIVE"))
+    told(table, marker(0, "ACTIVE", incarnation=41))
+    assert [each.channel.partition for each in table.channels("departures")] == [0]
+    assert table.watermark("departures") is None
+    assert told(table, marker(1, "IDLE", incarnation=40)) == []
+
+
+def test_a_damaged_marker_and_a_tombstone_are_passed_over() -> None:
+    table = ActivityTable()
+    whole = marker(0, "IDLE")
+    broken = MemoryRecord("headgate.markers", 0, 0, b"k", b"{", whole.headers(), (1, 0))
+    gone = MemoryRecord("headgate.markers", 0, 0, b"k", None, None, (1, 0))
+    assert told(table, broken, gone) == []
+
+
+def test_status_and_claim_have_keys_of_their_own_in_one_partition() -> None:
+    assert status_key(CHANNEL) == "departures/flights/1"
+    assert claim_key(CHANNEL) == "departures/flights/1/claim"
+    assert len({marker(partition, "IDLE").partition() for partition in range(20)}) == 1
+
+
+def test_a_marker_among_records_says_in_a_header_what_it_is() -> None:
+    payload = {
+        "marker": "STATUS",
+        "stream": "departures",
+        "channel": {"topic": "flights", "partition": 1},
+        "incarnation": 40,
+        "epoch": 4,
+        "claim": 1,
+        "worker": "worker-1",
+        "emitted_at_ms": 1_000,
+    }
+    made = in_band_record("departures", 2, payload)
+    record = MemoryRecord(made.topic, made.partition, 0, made.key, made.value, made.headers, (1, 0))
+    assert (made.partition, made.key) == (2, b"m:departures/flights/1")
+    assert is_in_band(record)
+    assert not is_in_band(marker(0, "IDLE"))
