@@ -16,6 +16,7 @@ from typing import Any
 from headgate.bootstrap import make_clock, make_log
 from headgate.projector.verify import verify
 from headgate.settings import load_settings
+from headgate_events.errors import HeadgateError
 from headgate_events.topics import Topics as Namespace
 from tests.chaos.streams import faults, targets
 from tests.chaos.streams.faults import Fault
@@ -106,8 +107,9 @@ def run(
         )
         try:
             _play(stage, figures, records, sequence)
-        except AssertionError as problem:
-            figures.problems.append(f"the run came to no end: {problem}")
+        except (AssertionError, HeadgateError) as problem:
+            ended = {str(each): each.exit_code for each in started.started if each.exit_code not in {None, -9, 0}}
+            figures.problems.append(f"the run came to no end: {problem}; processes that ended: {ended}")
         finally:
             stage.close()
     figures.seconds = time.monotonic() - began_s

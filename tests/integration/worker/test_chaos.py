@@ -31,3 +31,22 @@ def test_three_workers_killed_in_the_middle_of_traffic_cost_no_record_and_double
         drawn=((1, faults.kill),),
     )
     assert not figures.problems, figures.verdict()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_workers_come_and_go_are_stopped_and_drained_while_they_die(
+    broker: Broker, namespace: str, processes: Processes, tmp_path: Path
+) -> None:
+    figures = run.run(
+        broker.bootstrap_servers,
+        namespace,
+        processes,
+        tmp_path,
+        destination="kafka",
+        records=8_000,
+        count=0,
+        in_turn=(faults.scale_to_four_and_back, faults.stop_long, faults.pause_and_kill, faults.force_pause),
+        seed=SEED,
+    )
+    assert not figures.problems, figures.verdict()
