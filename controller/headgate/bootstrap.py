@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headgate.adapters.kafka.topics import TopicAdministration
     from headgate.connections import DefinedConnections, KafkaConnection
     from headgate.projector.projector import Projector
+    from headgate.worker.pipeline import Means
     from headgate.worker.process import Worker
 
 
@@ -93,13 +94,12 @@ def make_projector(settings: Settings, log: Log | None = None) -> Projector:
     )
 
 
-def make_worker(settings: Settings, log: Log | None = None) -> Worker:
-    """Make one worker process's shell; `run()` it on the main thread. Connects when it runs."""
+def make_means(settings: Settings, log: Log | None = None) -> Means:
+    """Make what a worker works with. Raises ConnectionUnusable when the file of connections is wrong."""
     from headgate.destinations import installed_destinations
     from headgate.sources import installed_sources
     from headgate.worker.options import WorkerOptions
     from headgate.worker.pipeline import Means
-    from headgate.worker.process import Worker
 
     options = WorkerOptions(
         name=settings.worker_name,
@@ -113,13 +113,18 @@ def make_worker(settings: Settings, log: Log | None = None) -> Worker:
         position_check_s=settings.worker_position_check_s,
         transform_modules=settings.transform_module_names,
     )
-    return Worker(
-        Means(
-            log=log or make_log(settings, f"headgate-worker-{settings.worker_name}"),
-            clock=make_clock(),
-            options=options,
-            sources=installed_sources(),
-            destinations=installed_destinations(),
-            connections=make_connections(settings),
-        )
+    return Means(
+        log=log or make_log(settings, f"headgate-worker-{settings.worker_name}"),
+        clock=make_clock(),
+        options=options,
+        sources=installed_sources(),
+        destinations=installed_destinations(),
+        connections=make_connections(settings),
     )
+
+
+def make_worker(settings: Settings, log: Log | None = None) -> Worker:
+    """Make one worker process's shell; `run()` it on the main thread. Connects when it runs."""
+    from headgate.worker.process import Worker
+
+    return Worker(make_means(settings, log))

@@ -32,9 +32,9 @@ def topics() -> str:
         (
             "`<ns>.dead-letters.<stream>`",
             "workers",
-            "records that could not be processed, with where they came from and why",
-            "as the source",
-            "`cleanup.policy=delete`",
+            "records that could not be processed, with where they came from and why, and which of them were sent again",
+            "1",
+            "`cleanup.policy=delete`, `retention.ms=-1`, `retention.bytes=-1`",
         )
     )
     return _table(("topic", "written by", "holds", "partitions", "settings"), rows)

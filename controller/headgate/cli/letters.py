@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -21,15 +21,15 @@ from headgate.cli.output import Format, note, say, several, structured, table
 from headgate.cli.reaching import reach
 from headgate.cli.verbs import target_of
 from headgate.cli.wording import safe, when
-from headgate.settings import load_settings
-from headgate_events.dead_letters import original_headers, read_dead_letter
+from headgate.settings import Settings, load_settings
+from headgate_events.dead_letters import Retried, is_retried, number_of, original_headers, read_dead_letter
 from headgate_events.errors import NotFound, TopicsMissing, UnreadableRecord
 from headgate_events.names import check_stream_name
 from headgate_events.records import Record
 from headgate_events.topics import Topics
 
 TIMEOUT_S = 60.0
-COLUMNS = ("NUMBER", "RECORD FROM", "SOURCE", "ATTEMPT", "CODE", "WHY")
+COLUMNS = ("NUMBER", "RECORD FROM", "SOURCE", "ATTEMPT", "RETRIED", "CODE", "WHY")
 
 
 def list_dead_letters(stream: str, code: str | None, limit: int, form: Format, where: Where) -> None:
@@ -49,6 +49,7 @@ def list_dead_letters(stream: str, code: str | None, limit: int, form: Format, w
                     when(each["timestamp_ms"]),
                     f"{each['topic']}:{each['partition']}@{each['offset']}",
                     each["attempt"],
+                    _retried(each["retried"]),
                     each["code"],
                     safe(each["message"], 80),
                 )
@@ -78,7 +79,7 @@ def export_dead_letters(stream: str, code: str | None, where: Where) -> None:
     raise typer.Exit(OK)
 
 
-def letter_of(record: Record) -> dict[str, Any]:
+def letter_of(record: Record, retried: Retried | None = None) -> dict[str, Any]:
     """Return a dead letter as a JSON object. Raises UnreadableRecord when it is none."""
     letter = read_dead_letter(record)
     fields = {name: getattr(letter, name) for name in letter.__slots__}
@@ -89,7 +90,17 @@ def letter_of(record: Record) -> dict[str, Any]:
         **_text("key", key),
         **_text("value", value),
         "headers": [{"name": name, **_text("value", header)} for name, header in original_headers(record)],
+        "retried": retried
+        and {name: getattr(retried, name) for name in ("at_ms", "actor", "reason", "to", "revision")},
     }
+
+
+def _retried(memory: dict[str, Any] | None) -> str:
+    """Say in a cell when and by whom it was sent again."""
+    if memory is None:
+        return ""
+    to = " to source" if memory["to"] == "source" else ""
+    return f"{when(memory['at_ms'])}{to} by {safe(memory['actor'], 40)}"
 
 
 def _text(name: str, data: bytes | str | None) -> dict[str, str | None]:
@@ -102,24 +113,44 @@ def _text(name: str, data: bytes | str | None) -> dict[str, str | None]:
 
 
 def _letters(stream: str, code: str | None, where: Where) -> Iterator[dict[str, Any]]:
-    from headgate_events.client.reader import TopicReader
+    from headgate.worker.retrying import look
 
     target = target_of(where)
     settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
     topic = Topics(target.namespace).dead_letters(check_stream_name(stream))
     reach(target)
-    with closing(TopicReader(settings.bootstrap_servers, topic, settings.kafka)) as reader:
-        try:
-            count = reader.partitions(TIMEOUT_S)
-        except TopicsMissing:
-            return  # it is made when the first stream asks for it
-        reader.start(dict.fromkeys(range(count)))
-        for batch in reader.to_now(TIMEOUT_S):
+    with closing(TopicOfLetters(settings, topic)) as reader:
+        known = look(reader.read())
+        for batch in reader.read():
             for record in batch:
+                if is_retried(record):
+                    continue
                 try:
-                    letter = letter_of(record)
+                    letter = letter_of(record, known.retried.get(number_of(record)))
                 except UnreadableRecord as error:
                     note(f"{topic}, partition {record.partition()}, offset {record.offset()}: {error.message}")
                     continue
                 if code is None or letter["code"] == code:
                     yield letter
+
+
+class TopicOfLetters:
+    """The dead-letters topic of a stream, to be read as often as is needed. One thread owns it."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        from headgate_events.client.reader import TopicReader
+
+        self._reader = TopicReader(settings.bootstrap_servers, topic, settings.kafka)
+
+    def read(self) -> Iterator[Sequence[Record]]:
+        """Yield batches from the beginning to the present end; none where there is no topic yet."""
+        try:
+            count = self._reader.partitions(TIMEOUT_S)
+        except TopicsMissing:
+            return  # it is made when the first stream asks for it
+        self._reader.start(dict.fromkeys(range(count)))
+        yield from self._reader.to_now(TIMEOUT_S)
+
+    def close(self) -> None:
+        """Let go of the reader."""
+        self._reader.close()

@@ -15,7 +15,7 @@ from headgate.ports.destination import Destination, TakesAside, timestamp_of
 from headgate.ports.errors import LogError
 from headgate.ports.log import Log, LogProducer
 from headgate.worker.view import View
-from headgate_events.dead_letters import MAX_MESSAGE_CHARACTERS, PREFIX, DeadLetter
+from headgate_events.dead_letters import MAX_MESSAGE_CHARACTERS, PREFIX, RETRIED_HEADERS, DeadLetter, Retried
 from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 
@@ -40,8 +40,11 @@ class DeadLetters:
         """See to it that the topic is there. Raises LogError."""
         self._log.create_topic(self._topic, PARTITIONS, CONFIG, REQUEST_S)
 
-    def write(self, record: Record, error: HeadgateError, view: View, revision: int) -> None:
-        """Write one; it is durable after `flush`, or with the destination's transaction. Raises LogError."""
+    def write(self, record: Record, error: HeadgateError, view: View, revision: int, tried: int | None = None) -> None:
+        """Write one; it is durable after `flush`, or with the destination's transaction. Raises LogError.
+
+        `tried` is how often the record was tried before, where the caller knows; else its own headers say it.
+        """
         theirs = list(record.headers() or ())
         letter = DeadLetter(
             topic=record.topic() or "",
@@ -51,24 +54,36 @@ class DeadLetters:
             error_id=error_id(view, record, error.code),
             code=error.code,
             message=" ".join(str(error).split())[:MAX_MESSAGE_CHARACTERS],
-            attempt=1 + _attempts(theirs),
+            attempt=1 + (_attempts(theirs) if tried is None else tried),
             stream=view.stream,
             incarnation=view.incarnation,
             epoch=view.epoch,
             revision=revision,
         )
-        headers = [*theirs, *letter.headers()]
-        key, value, timestamp_ms = record.key(), record.value(), timestamp_of(record)
-        if isinstance(self._destination, TakesAside):
-            self._destination.aside(self._topic, value, key, headers, None, timestamp_ms)
-            return
         place = letter.topic, letter.partition, letter.offset
         if place in self._sent:
+            return
+        self._put(record.value(), record.key(), [*theirs, *letter.headers()], timestamp_of(record))
+        if not isinstance(self._destination, TakesAside):
+            self._sent.add(place)
+
+    def remember(self, retried: Retried) -> None:
+        """Write that dead letters were sent again; it is durable as a dead letter is. Raises LogError."""
+        self._put(retried.value(), None, [*RETRIED_HEADERS], retried.at_ms)
+
+    def _put(
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        headers: list[tuple[str, bytes | str | None]],
+        timestamp_ms: int,
+    ) -> None:
+        if isinstance(self._destination, TakesAside):
+            self._destination.aside(self._topic, value, key, headers, None, timestamp_ms)
             return
         if self._producer is None:
             self._producer = self._log.producer(failures_only=True)
         self._producer.produce(self._topic, value, key, headers, None, timestamp_ms)
-        self._sent.add(place)
 
     def flush(self) -> None:
         """Wait until those outside a transaction are durable. Raises LogError; then they are sent again."""

@@ -59,6 +59,10 @@ def bear_unless(record: Record, settings: dict[str, Any]) -> Record:
     return record
 
 
+def bear_as_json(record: Record, settings: dict[str, Any]) -> dict[str, int]:
+    return {"number": int(bear_unless(record, settings).value())}
+
+
 @batch
 def bear_all(records: list[Record], settings: dict[str, Any]) -> list[Record]:
     return [bear_unless(record, settings) for record in records]
