@@ -159,7 +159,7 @@ class LogProducer(Protocol):
         ...
 
     def poll(self) -> None:
-        """Serve delivery callbacks that are due, without waiting."""
+        """Serve delivery callbacks that are due, without waiting. Raises LogFatal when the client is beyond use."""
         ...
 
     def flush(self, timeout_s: float) -> None:
@@ -167,6 +167,10 @@ class LogProducer(Protocol):
         ...
 
     def close(self) -> None: ...
+
+    def drop(self) -> None:
+        """Let go at once, without waiting for what is queued: of a client that is beyond use."""
+        ...
 
 
 class TransactionalProducer(Protocol):

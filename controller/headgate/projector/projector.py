@@ -223,6 +223,12 @@ class Projector:
             self._observe_again_s = now_s + OBSERVE_AGAIN_S
             log.warning("projector.observer_waits", error=str(error))
             return 0
+        except LogFatal as error:
+            # So is a client of its own that is beyond use: it makes new ones.
+            self._observe_again_s = now_s + OBSERVE_AGAIN_S
+            log.warning("projector.observer_begins_anew", error=str(error))
+            self._observer.close()
+            return 0
 
     def _start(self) -> None:
         partitions = self._count_partitions()

@@ -1,7 +1,8 @@
 """The reporter: what a worker says to the projector, and its heartbeats. Reports are sent until they are acknowledged.
 
 The producer is idempotent and not transactional: a report that arrives twice has the same id, and the fold takes it
-once. A heartbeat is never repeated, because the next one says more.
+once. A heartbeat is never repeated, because the next one says more. A producer that is beyond use, as one is that could
+not reach its broker for long, is let go, and what it had under way is sent by another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from headgate.ports.errors import LogError
+from headgate.ports.errors import LogError, LogFatal
 from headgate.ports.log import Clock, Log, LogProducer
 from headgate.worker.mailbox import Report
 from headgate_events.codec import CORDON_TYPE, HEARTBEAT_TYPE, encode, report_headers
@@ -59,7 +60,10 @@ class Reporter:
     def step(self, now_s: float) -> None:
         """Send what waits, and hear of what arrived."""
         if self._producer is not None:
-            self._producer.poll()
+            try:
+                self._producer.poll()
+            except LogError as error:
+                self._let_go(error)
         if not self._waiting or now_s < self._not_before_s:
             return
         waiting, self._waiting = self._waiting, {}
@@ -67,6 +71,8 @@ class Reporter:
             self._in_flight[report.id] = report
             try:
                 self._send(report)
+            except LogFatal as error:
+                self._let_go(error)
             except LogError as error:
                 self._again(report, error)
 
@@ -98,6 +104,8 @@ class Reporter:
                 payload["at_ms"],
                 delivered,
             )
+        except LogFatal as error:
+            self._let_go(error)
         except LogError as error:
             logger.warning("heartbeat not sent", action="worker.beat", error=str(error))
 
@@ -121,7 +129,7 @@ class Reporter:
 
     def close(self, timeout_s: float) -> bool:
         """Wait, bounded, until everything is acknowledged; say whether it was."""
-        producer, self._producer = self._producer, None
+        producer = self._producer
         if producer is None:
             return not self.open_reports
         try:
@@ -129,7 +137,17 @@ class Reporter:
             producer.close()
         except LogError as error:
             logger.warning("reports were not acknowledged", action="worker.report", error=str(error))
+        self._producer = None
         return not self.open_reports
+
+    def _let_go(self, error: LogError) -> None:
+        """Drop a producer that is beyond use; what it had under way is sent again by the next one."""
+        logger.warning("a new producer of reports is made", action="worker.report", error=str(error))
+        producer, self._producer = self._producer, None
+        for report in list(self._in_flight.values()):
+            self._again(report, error)
+        if producer is not None:
+            producer.drop()
 
     def _ready(self) -> LogProducer:
         if self._producer is None:
@@ -147,14 +165,18 @@ class Reporter:
             actor=f"worker/{self._worker}",
         )
 
+        producer = self._ready()
+
         def delivered(error: Exception | None, _: Record) -> None:
+            if producer is not self._producer:
+                return  # it was let go, and what it had under way with it
             if error is None:
                 self._in_flight.pop(report.id, None)
             else:
                 self._again(report, error)
 
         key, value = report.stream.encode(), encode(report.payload)
-        self._ready().produce(self._topics.reports, value, key, headers, None, now_ms, delivered)
+        producer.produce(self._topics.reports, value, key, headers, None, now_ms, delivered)
 
     def _again(self, report: Report, error: Exception) -> None:
         logger.warning("report not sent yet", action="worker.report", kind=report.kind, error=str(error))

@@ -72,12 +72,18 @@ class KafkaProducer:
             raise translate(error, f"producing to {topic}") from error
 
     def poll(self) -> None:
-        """Serve delivery callbacks that are due."""
-        self._client.poll(0)
+        """Serve delivery callbacks that are due. Raises LogFatal when the client is beyond use."""
+        try:
+            self._client.poll(0)
+        except _REFUSED as error:
+            raise translate(error, "hearing of deliveries") from error
 
     def flush(self, timeout_s: float) -> None:
         """Wait for all acknowledgements; raises the first error of a delivery since the last flush."""
-        left = self._client.flush(timeout_s)
+        try:
+            left = self._client.flush(timeout_s)
+        except _REFUSED as error:
+            raise translate(error, "waiting for deliveries") from error
         failed, self._failed = self._failed, []
         if failed:
             raise failed[0]
@@ -92,6 +98,11 @@ class KafkaProducer:
         try:
             self.flush(CLOSE_TIMEOUT_S)
         finally:
+            throw_away(self._held)
+
+    def drop(self) -> None:
+        """Let go of the client at once."""
+        if self._held:
             throw_away(self._held)
 
     @property

@@ -92,6 +92,10 @@ class MemoryProducer:
         if self._waiting:
             raise LogUnavailable(f"{len(self._waiting)} records were not acknowledged.", hint="They are sent on.")
 
+    def drop(self) -> None:
+        """Stop; what waits is given up."""
+        self._closed = True
+
     def close(self) -> None:
         """Flush and stop."""
         if not self._closed:
