@@ -24,6 +24,8 @@ from headgate.ports.log import ClientSetting, Committed, Log, TopicPartition, Tr
 
 INIT_TIMEOUT_S: Final = 30.0
 COMMIT_TIMEOUT_S: Final = 30.0
+POSITIONS_TIMEOUT_S: Final = 10.0
+"""A group's coordinator answers at once or has moved; beginning anew finds out where to."""
 
 
 class TransactionalSession:
@@ -91,7 +93,7 @@ class TransactionalSession:
         assert self.phase == "open", f"commit() while the session is {self.phase}"
         producer = self._producers[self._turn]
         if positions:
-            self._guard(lambda: producer.send_offsets(positions, group_metadata, COMMIT_TIMEOUT_S))
+            self._guard(lambda: producer.send_offsets(positions, group_metadata, POSITIONS_TIMEOUT_S))
         self._guard(lambda: producer.commit(COMMIT_TIMEOUT_S))
         self._turn = (self._turn + 1) % len(self._producers)
         self.phase = "ready"

@@ -8,6 +8,7 @@ transaction that is over. One thread owns a producer.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Place
 
-from headgate.adapters.kafka.bounded import throw_away
+from headgate.adapters.kafka.bounded import Caller, throw_away
 from headgate.adapters.kafka.errors import kafka_error, not_made, translate, translate_in_transaction
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
 from headgate.ports.errors import LogError, LogFatal, LogUnavailable, TransactionInDoubt
@@ -24,6 +25,9 @@ from headgate_events.records import Record
 
 QUEUE_FULL_TIMEOUT_S: Final = 30.0
 """How long a record waits for room in the queue of a producer."""
+
+GRACE_S: Final = 1.0
+"""How much longer than its own bound a call may take before it counts as hanging."""
 
 ANY_PARTITION: Final = -1
 """Lets the key decide."""
@@ -126,6 +130,7 @@ class KafkaTransactionalProducer:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._held = [make_client(config)]
+        self._caller = Caller("positions of a transaction")
 
     def init(self, timeout_s: float) -> None:
         """Fence earlier producers of this id and end what they left open."""
@@ -184,13 +189,19 @@ class KafkaTransactionalProducer:
     def send_offsets(
         self, positions: Mapping[TopicPartition, Committed], group_metadata: Any, timeout_s: float
     ) -> None:
-        """Add positions to the transaction, fenced by the group's generation."""
+        """Add positions to the transaction, fenced by the group's generation.
+
+        The library's call can wait for ever for the group's coordinator, whatever bound it is given (librdkafka issue
+        5456), so it is made on a thread of its own. Raises LogUnavailable when it does not end in time.
+        """
+        doing, client = "adding positions to a transaction", self._client
         places = [Place(*each, wanted.position, wanted.metadata) for each, wanted in positions.items()]
-        self._until_done(
-            "adding positions to a transaction",
-            timeout_s,
-            lambda left_s: self._client.send_offsets_to_transaction(places, group_metadata, left_s),
-        )
+
+        def add(left_s: float) -> None:
+            call = functools.partial(client.send_offsets_to_transaction, places, group_metadata, left_s)
+            self._caller.call(left_s + GRACE_S, call, doing)
+
+        self._until_done(doing, timeout_s, add)
 
     def commit(self, timeout_s: float) -> None:
         """Send what is queued and commit."""
@@ -198,6 +209,7 @@ class KafkaTransactionalProducer:
 
     def drop(self) -> None:
         """Let go of the client at once."""
+        self._caller.end()
         if self._held:
             throw_away(self._held)
 
