@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.streams import faults, run, targets
-from tests.conftest import Broker
+from tests.conftest import ENVIRONMENT, Broker
 from tests.support.processes import Processes
+from tests.support.proxied import proxied_broker
 
 SEED = 3
 
@@ -50,3 +52,31 @@ def test_workers_come_and_go_are_stopped_and_drained_while_they_die(
         seed=SEED,
     )
     assert not figures.problems, figures.verdict()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("destination", ["kafka", "jsonl"])
+def test_a_broker_that_goes_and_connections_that_fail_cost_no_record_and_double_none(
+    destination: str, namespace: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "HEADGATE_NAMESPACE": namespace, "PYTHONUNBUFFERED": "1"}
+    with proxied_broker(ENVIRONMENT) as own, Processes(environment, tmp_path) as started:
+        started.environment["HEADGATE_BOOTSTRAP_SERVERS"] = own.direct
+        figures = run.run(
+            own.direct,
+            namespace,
+            started,
+            tmp_path,
+            destination=destination,
+            records=6_000,
+            count=0,
+            # A worker behind the proxy that is silent for longer than a session is cut off from the broker and goes on
+            # with its destination, where that is another system: the files.
+            in_turn=(faults.cut_off, faults.connections_cut, faults.broker_restart),
+            seed=SEED,
+            behind_proxy=own.proxied,
+            broker=own.broker,
+            proxy=own.proxy,
+        )
+        assert not figures.problems, figures.verdict()
