@@ -28,7 +28,7 @@ def verify_receipts(stream: str, form: Format, where: Where) -> None:
     if state is None:
         raise NotFound(f"There is no stream {stream} in {target.namespace}.", hint="See `headgate get`.")
     settings = load_settings(bootstrap_servers=target.bootstrap_servers, namespace=target.namespace)
-    found = audit(make_log(settings, "headgate-verify"), make_clock(), state)
+    found = audit(make_log(settings, "headgate-verify"), make_clock(), state, settings.transform_module_names)
     differ = sum(each.verdict == "differs" for each in found)
     if form in {Format.JSON, Format.YAML}:
         structured({"stream": stream, "ok": not differ, "receipts": [dataclasses.asdict(each) for each in found]}, form)

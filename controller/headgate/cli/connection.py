@@ -86,6 +86,10 @@ class Connection:
         return self._opened.enter_context(self._make_history())
 
     @cached_property
+    def _workers(self) -> WorkersClient | None:
+        return None if self._make_workers is None else self._opened.enter_context(closing(self._make_workers()))
+
+    @cached_property
     def activity(self) -> ActivityReader:
         """The reader of what was said about channels."""
         assert self._make_activity is not None, "the in-memory twin says nothing about channels"
@@ -106,10 +110,9 @@ class Connection:
     def live(self, timeout_s: float = OPEN_TIMEOUT_S) -> dict[str, list[LiveTask]]:
         """Return what workers that are heard last said of their tasks, by stream."""
         found: dict[str, list[LiveTask]] = {}
-        if self._make_workers is None:
+        if self._workers is None:
             return found
-        with closing(self._make_workers()) as client:
-            sights = client.snapshot(timeout_s)
+        sights = self._workers.snapshot(timeout_s)
         now_ms = time.time_ns() // 1_000_000
         for name, sight in sights.items():
             if sight.beat is not None and sight.standing(now_ms) in {"live", "cordoned", "stopping"}:

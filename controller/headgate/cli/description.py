@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from headgate.cli.columns import connector
+from headgate.cli.columns import connector, failed_partitions, next_retry_ms
 from headgate.cli.connection import LiveTask, StateJson
 from headgate.cli.goals import check_line, drained
 from headgate.cli.output import STATUS_COLOURS, as_yaml, coloured, say, table
@@ -87,6 +87,15 @@ def _errors(state: StateJson, now_ms: int) -> Iterator[str]:
     errors = sorted((state.get("errors") or {}).values(), key=lambda error: -int(error["last_seen_ms"]))
     if not errors:
         return
+    failed = failed_partitions(state)
+    if failed is not None:
+        named = ", ".join(f"{topic}:{number}" for topic, number in failed) or "all partitions"
+        known = sum((state.get("partitions") or {}).values())
+        of = f" (of {known})" if failed and known > len(failed) else ""
+        yield _fact("Failed", f"{named}{of}")
+        if (retry_ms := next_retry_ms(state)) is not None:
+            left = max(0, retry_ms - now_ms) / 1_000
+            yield _fact("Next try", when(retry_ms) + (f", in {left:.0f} s" if left else ""))
     yield "Error:" if len(errors) == 1 else f"Errors ({len(errors)}, the newest first):"
     for error in errors[:MOST_ERRORS]:
         yield from _error(error, now_ms)
@@ -134,20 +143,25 @@ def _live(tasks: Sequence[LiveTask], now_ms: int) -> Iterator[str]:
     if tasks:
         yield "Now, by the workers' heartbeats:"
     for task in tasks:
-        said = task.said
-        owned = len(said.get("partitions") or ())
-        parts = [str(said["phase"])]
-        if said["phase"] in {"draining", "drained"}:
-            parts.append(f"{said.get('partitions_drained', 0)} of {plural(owned, 'partition')} drained")
-        else:
-            parts.append(plural(owned, "partition"))
-        parts.append(f"{plural(said.get('in_flight', 0), 'record')} in flight")
-        if said.get("waits_for"):
-            parts.append(f"waits for {safe(said['waits_for'], 200)}")
-        if said.get("next_retry_ms"):
-            left_s = max(0, said["next_retry_ms"] - now_ms) / 1_000
-            parts.append(f"next try in {left_s:.0f} s")
-        yield f"{INDENT}{task.worker}: {', '.join(parts)}"
+        yield INDENT + task_line(task, now_ms)
+
+
+def task_line(task: LiveTask, now_ms: int) -> str:
+    """Write on a line what a worker says of its task: how far it is, what is in flight, what it waits for."""
+    said = task.said
+    owned = len(said.get("partitions") or ())
+    parts = [str(said["phase"])]
+    if said["phase"] in {"draining", "drained"}:
+        parts.append(f"{said.get('partitions_drained', 0)} of {plural(owned, 'partition')} drained")
+    else:
+        parts.append(plural(owned, "partition"))
+    parts.append(f"{plural(said.get('in_flight', 0), 'record')} in flight")
+    if said.get("waits_for"):
+        parts.append(f"waits for {safe(said['waits_for'], 200)}")
+    if said.get("next_retry_ms"):
+        left_s = max(0, said["next_retry_ms"] - now_ms) / 1_000
+        parts.append(f"next try in {left_s:.0f} s")
+    return f"{task.worker}: {', '.join(parts)}"
 
 
 def _drain(state: StateJson) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from headgate.cli import connection as connections
 from headgate.cli.choosing import check_names, labels_of, now_ms
 from headgate.cli.columns import COLUMNS, WIDE_COLUMNS, row
-from headgate.cli.connection import OPEN_TIMEOUT_S, Connection, StateJson
+from headgate.cli.connection import OPEN_TIMEOUT_S, Connection, LiveTask, StateJson
 from headgate.cli.exits import OK, REFUSED
 from headgate.cli.options import Where
 from headgate.cli.output import STATUS_COLOURS, Format, note, say, several, table
@@ -57,13 +57,17 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
             for number, state in enumerate(found):
                 if number:
                     say("")
-                tasks = [
-                    task
-                    for task in live.get(state["stream"], ())
-                    if (task.said["incarnation"], task.said["epoch"]) == (state["incarnation"], state["epoch"])
-                ]
-                describe(state, last_transitions(connection, state), now_ms(), tasks)
+                describe(state, last_transitions(connection, state), now_ms(), tasks_now(live, state))
     end(target, found, missing, selector)
+
+
+def tasks_now(live: Mapping[str, Sequence[LiveTask]], state: StateJson) -> list[LiveTask]:
+    """Return what workers say of a stream's present tasks, without those of an earlier run."""
+    return [
+        task
+        for task in live.get(state["stream"], ())
+        if (task.said["incarnation"], task.said["epoch"]) == (state["incarnation"], state["epoch"])
+    ]
 
 
 def pick(

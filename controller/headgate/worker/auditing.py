@@ -1,27 +1,31 @@
 """Auditing receipts: what a drain said that it read and wrote, computed again from the source and the destination.
 
 The source is read once more over each receipt's range, as the stream read it; counts must agree, and the digest where
-the receipt has one. What was written can be told where the stream has no transform and its destination is a topic of
-the same cluster: every record of the ranges must stand there, as often as it stood in the source. A receipt whose range
-the source no longer holds cannot be checked any more, which is said and is no difference.
+the receipt has one. What was written can be told where the destination is a topic of the same cluster: every record of
+the ranges, or what the transform makes of it where that may be loaded here, must stand there, as often as it came.
+More may stand there, from other runs or from dead letters that were sent again. A transform that is not loaded here
+leaves the counts, which is said; and so is a range that the source no longer holds, which is no difference.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, Literal
 
 from headgate.core.receipts import BEGINNING, chain
 from headgate.ports.log import Clock, Isolation, Log, TopicPartition
+from headgate.worker.transforms import Transform, TransformRefused, load_transform
 from headgate_events.records import Record
 
 REQUEST_S: Final = 30.0
 QUIET_S: Final = 30.0
 """How long a range may bring no record before it is given up."""
 MAX_BATCH: Final = 2_000
+Expect = Callable[[Sequence[Record]], list[bytes]]
+"""What records of the source must have left in the destination, as hashes of key and value."""
 Verdict = Literal["holds", "differs", "unchecked"]
 
 
@@ -39,8 +43,11 @@ class Audit:
     told: str
 
 
-def audit(log: Log, clock: Clock, state: Mapping[str, Any]) -> list[Audit]:
-    """Check every receipt of a stream's last drain, in the order of topics and partitions. Raises LogError."""
+def audit(log: Log, clock: Clock, state: Mapping[str, Any], modules: Sequence[str] = ()) -> list[Audit]:
+    """Check every receipt of a stream's last drain, in the order of topics and partitions. Raises LogError.
+
+    `modules` are those from which a transform may be loaded here.
+    """
     drain = state.get("drain") or {}
     config = state["config"]
     isolation: Isolation = config["source"].get("isolation", "read_committed")
@@ -53,31 +60,71 @@ def audit(log: Log, clock: Clock, state: Mapping[str, Any]) -> list[Audit]:
         return [_audit(each, "unchecked", f"The source is {config['source']['kind']}, not Kafka.") for each in receipts]
     if config["source"].get("connection") is not None:
         return [_audit(each, "unchecked", "The source is on another cluster.") for each in receipts]
-    compares = _compares(config)
-    found, awaited = [], Counter[bytes]()
+    expect, why_not = _expectation(config, modules)
+    found, awaited, passed_over = [], Counter[bytes](), 0
     for receipt in receipts:
-        one, hashes = _audit_source(log, clock, receipt, isolation, keep=compares)
+        one, hashes = _audit_source(log, clock, receipt, isolation, expect)
+        if one.verdict == "holds" and expect is not None and config.get("transform") is not None:
+            one = _compare_counts(one, sum(hashes.values()))
+        if one.verdict == "holds":
+            awaited += hashes
+            passed_over += sum(hashes.values()) - one.written
         found.append(one)
-        awaited += hashes
-    if not compares or not awaited:
-        return found
-    missing = _missing(log, clock, config["destination"]["topic"], awaited)
-    allowed = sum(each.read - each.written for each in found if each.verdict == "holds")
-    if missing == allowed:
-        return [_with(each, "holds", "Every record of the range stands in the destination.") for each in found]
-    said = f"{missing:,} record(s) of the ranges do not stand in the destination, where {allowed:,} were not written."
-    return [_with(each, "differs", said) for each in found]
+    if expect is None:
+        return [_with(each, "holds", why_not) for each in found]
+    missing = _missing(log, clock, config["destination"]["topic"], awaited) if awaited else 0
+    if missing > passed_over:
+        said = f"{missing:,} record(s) of the ranges do not stand in the destination; {passed_over:,} were not written."
+        return [_with(each, "differs", said) for each in found]
+    came = "Every record of the range" if config.get("transform") is None else "All that the transform makes of it"
+    more = "" if missing == passed_over else " So do some that the run set aside."
+    less = f", but for {missing:,} that were set aside" if missing else ""
+    return [_with(each, "holds", f"{came} stands in the destination{less}.{more}") for each in found]
 
 
-def _compares(config: Mapping[str, Any]) -> bool:
-    """Whether what was written is what was read, in a topic that can be read here."""
+def _compare_counts(one: Audit, made: int) -> Audit:
+    """Judge a receipt by how many records the transform makes of its range now."""
+    if made == one.written:
+        return one
+    said = f"The transform, as it is here now, makes {made:,} records of the range; the receipt says {one.written:,}."
+    return _with(one, "differs", said)
+
+
+def _expectation(config: Mapping[str, Any], modules: Sequence[str]) -> tuple[Expect | None, str]:
+    """Return what must stand in the destination; or None, with the sentence that says why that is not compared."""
     destination = config["destination"]
-    same_cluster = destination["kind"] == "kafka" and not any("connection" in name for name in destination)
-    return config.get("transform") is None and same_cluster and "topic" in destination
+    if destination["kind"] != "kafka" or "topic" not in destination:
+        return None, f"What {destination['kind']} holds is not looked at."
+    if destination.get("connection") is not None:
+        return None, "The destination is on another cluster, and is not looked at."
+    if (wanted := config.get("transform")) is None:
+        return _hashes, ""
+    try:
+        transform = load_transform(wanted["function"], wanted.get("settings") or {}, modules)
+    except TransformRefused as error:
+        return None, f"Counts alone, since the transform is not loaded here: {error.message}"
+    return lambda records: _transformed(transform, records), ""
+
+
+def _transformed(transform: Transform, records: Sequence[Record]) -> list[bytes]:
+    """Return the hashes of what a transform makes of records; those that it cannot process give nothing."""
+    found: list[bytes] = []
+    left = list(records)
+    while left:
+        ran = transform.run(left)
+        found += [_hash(output.key, output.value) for output in ran.outputs]
+        if ran.failure is None:
+            break
+        left = left[len(ran.counts) + 1 :]
+    return found
+
+
+def _hashes(records: Sequence[Record]) -> list[bytes]:
+    return [_hash(record.key(), record.value()) for record in records]
 
 
 def _audit_source(
-    log: Log, clock: Clock, receipt: Mapping[str, Any], isolation: Isolation, *, keep: bool
+    log: Log, clock: Clock, receipt: Mapping[str, Any], isolation: Isolation, expect: Expect | None
 ) -> tuple[Audit, Counter[bytes]]:
     place = TopicPartition(receipt["topic"], receipt["partition"])
     hashes: Counter[bytes] = Counter()
@@ -94,8 +141,8 @@ def _audit_source(
             read += len(records)
             if receipt.get("digest") is not None:
                 digest = chain(digest, records)
-            if keep:
-                hashes.update(_hash(record) for record in records)
+            if expect is not None:
+                hashes.update(expect(records))
     finally:
         consumer.close()
     if read != receipt["read"]:
@@ -135,14 +182,13 @@ def _missing(log: Log, clock: Clock, topic: str, awaited: Counter[bytes]) -> int
         try:
             held = consumer.range(place, REQUEST_S)
             for records in _range(consumer, clock, place, held.start, held.end):
-                left.subtract(hash_ for hash_ in map(_hash, records) if hash_ in awaited)
+                left.subtract(hash_ for hash_ in _hashes(records) if hash_ in awaited)
         finally:
             consumer.close()
     return sum(count for count in left.values() if count > 0)
 
 
-def _hash(record: Record) -> bytes:
-    key, value = record.key(), record.value()
+def _hash(key: bytes | None, value: bytes | None) -> bytes:
     return blake2b(repr((key, value)).encode(), digest_size=16).digest()
 
 

@@ -51,3 +51,32 @@ def test_receipts_are_computed_again_from_source_and_destination(
     assert [each.verdict for each in gone] == ["holds", "unchecked"]
     assert "no longer holds 50" in gone[1].told and dataclasses.asdict(gone[1])["written"] == 200
     assert main.run(["verify", "--receipts", "no-such-stream", *where]) == 2
+
+
+def test_what_a_transform_made_is_compared_where_it_may_be_loaded(headgate: Headgate) -> None:
+    source, destination = headgate.source("source", 1), headgate.source("destination", 1)
+    headgate.produce(source, 100, partitions=1)
+    headgate.worker("a")
+    module = "tests.integration.worker.transforms"
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "kafka", "topic": destination},
+        transform={"function": f"{module}:bear_unless", "settings": {"bad": [7, 8]}},
+        on_error="skip",
+    )
+    headgate.until_moved(destination, 98)
+    headgate.done(headgate.commands.pause("orders"))
+    state = headgate.until_status("orders", "PAUSED").model_dump(mode="json")
+    log, clock = bootstrap.make_log(headgate.settings(), "audits"), bootstrap.make_clock()
+
+    (found,) = audit(log, clock, state, [module])
+    assert found.verdict == "holds" and "All that the transform makes of it stands in the destination." in found.told
+    (found,) = audit(log, clock, state)
+    assert found.verdict == "holds" and "Counts alone, since the transform is not loaded here" in found.told
+    state["config"]["transform"]["function"] = f"{module}:twice"
+    (found,) = audit(log, clock, state, [module])
+    assert found.verdict == "differs" and "makes 200 records of the range; the receipt says 98" in found.told
+    state["config"]["transform"] = {"function": f"{module}:bear_unless", "settings": {"bad": [7, 9]}}
+    (found,) = audit(log, clock, state, [module])
+    assert found.verdict == "differs" and "1 record(s) of the ranges do not stand in the destination" in found.told

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from headgate.cli import output
+from headgate.cli import columns, connection, output, watching
 from headgate_events.testing import MemoryHeadgate
 from tests.unit.cli.conftest import Headgate, assert_golden, create, drain, run
 
@@ -46,12 +46,12 @@ def test_get_wide_shows_more(memory: MemoryHeadgate, headgate: Headgate) -> None
     fail(memory)
     lines = headgate("get -o wide").out.splitlines()
     assert lines[0].split() == [
-        "NAME", "STATUS", "SINCE", "REVISION", "TASKS", "CONDITIONS", "VERSION", "SOURCE", "DESTINATION", "ERROR",
-        "LABELS", "REASON/BY",
+        "NAME", "STATUS", "SINCE", "REVISION", "TASKS", "FAILED", "CONDITIONS", "VERSION", "SOURCE", "DESTINATION",
+        "ERROR", "LABELS", "REASON/BY",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "departures", "FAILED", "0s", "1/1", "1/1", "-", "5", "kafka:flights", "kafka:departures", "log.unavailable",
-        "a=b,team=ops", "by", "worker:w1",
+        "departures", "FAILED", "0s", "1/1", "1/1", "1", "of", "2", "-", "5", "kafka:flights", "kafka:departures",
+        "log.unavailable", "a=b,team=ops", "by", "worker:w1",
     ]  # fmt: skip
 
 
@@ -255,3 +255,84 @@ def test_no_color_is_honoured(memory: MemoryHeadgate, headgate: Headgate, monkey
     assert output.coloured("RUNNING", "bold green") == "\x1b[1;32mRUNNING\x1b[0m"
     monkeypatch.setenv("NO_COLOR", "1")
     assert output.coloured("RUNNING", "bold green") == "RUNNING"
+
+
+def failing(status: str, *errors: dict[str, Any], carries_on: bool = False, count: int = 8) -> dict[str, Any]:
+    return {
+        "status": status,
+        "carries_on": carries_on,
+        "partitions": {"flights": count},
+        "errors": {str(number): {"topic": "flights", **error} for number, error in enumerate(errors)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "cell"),
+    [
+        (failing("RUNNING"), ""),
+        (failing("FAILED", {"partition": 4, "next_retry_ms": 22_000}, {"partition": 1}), "1,4 of 8, retry in 12s"),
+        (failing("FAILED", {"partition": None, "next_retry_ms": 9_000}), "all, retries now"),
+        (failing("FAILED_PERMANENTLY", {"partition": 1}, carries_on=True), "1 of 8"),
+        (failing("FAILED_PERMANENTLY", {"partition": 1}), "all"),
+        (failing("FAILED", *({"partition": number} for number in range(7))), "0,1,2,3,+3 of 8"),
+    ],
+)
+def test_get_says_which_partitions_failed_and_when_the_next_try_is(state: dict[str, Any], cell: str) -> None:
+    assert columns.failed_cell(state, 10_000) == cell
+
+
+def test_describe_names_the_failed_partitions_and_the_next_try(memory: MemoryHeadgate, headgate: Headgate) -> None:
+    run(memory)
+    fail(memory, next_retry_ms=memory.now_ms + 12_000)
+    out = headgate("describe departures").out
+    assert "Failed:       flights:1 (of 2)" in out
+    assert "Next try:" in out
+
+
+def test_get_watch_goes_on_with_a_row_for_each_change(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    follow = memory.state.follow
+
+    def followed(timeout_s: float | None = None) -> Any:
+        memory.commands.pause("departures", actor="bob")
+        yield from follow(0)
+        memory.commands.delete("departures", actor="bob")
+        yield from follow(0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(memory.state, "follow", followed)
+    ran = headgate("get -w")
+    assert ran.code == 0
+    assert [line.split()[:2] for line in ran.out.splitlines()[:3]] == [
+        ["NAME", "STATUS"], ["departures", "RUNNING"], ["departures", "DRAINING"],
+    ]  # fmt: skip
+    assert len({line.index(word) for line, word in zip(ran.out.splitlines()[1:3], ("1/1", "1/1"), strict=True)}) == 1
+
+
+def test_watch_tells_how_a_drain_goes_and_says_nothing_twice(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    memory.commands.pause("departures", actor="bob")
+    state = memory.state.snapshot()["departures"]
+    said = {
+        "stream": "departures", "incarnation": state.incarnation, "epoch": state.epoch, "phase": "draining",
+        "partitions": [["flights", 0], ["flights", 1]], "partitions_drained": 0, "in_flight": 7,
+        "waits_for": "the destination",
+    }  # fmt: skip
+    beats = [said, said, said | {"partitions_drained": 1, "in_flight": 0, "waits_for": None}, said | {"epoch": 0}]
+
+    def live(_: object) -> dict[str, list[connection.LiveTask]]:
+        if not beats:
+            raise KeyboardInterrupt
+        return {"departures": [connection.LiveTask("w1", beats.pop(0))]}
+
+    monkeypatch.setattr(connection.Connection, "live", live)
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.0)
+    ran = headgate("watch")
+    assert [line.partition("drained  ")[2] for line in ran.out.splitlines()[1:]] == [
+        "w1: draining, 0 of 2 partitions drained, 7 records in flight, waits for the destination",
+        "w1: draining, 1 of 2 partitions drained, 0 records in flight",
+    ]

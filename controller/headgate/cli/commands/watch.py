@@ -20,7 +20,7 @@ def watch(
     output: Output = Format.TABLE,
     where: Where,
 ) -> None:
-    """Follow streams: a line for each change, until Ctrl-C. -o json writes one object on each line."""
+    """Follow streams: a line for each change and for a drain's progress, until Ctrl-C; -o json: an object on each."""
     from headgate.cli.watching import watch_streams
 
     watch_streams(names, selector, timeout, output, where)
