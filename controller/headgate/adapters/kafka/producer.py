@@ -192,20 +192,20 @@ class KafkaTransactionalProducer:
         """Add positions to the transaction, fenced by the group's generation.
 
         The library's call can wait for ever for the group's coordinator, whatever bound it is given (librdkafka issue
-        5456), so it is made on a thread of its own. Raises LogUnavailable when it does not end in time.
+        5456), so it is made on a thread of its own, as a commit is. Raises LogUnavailable when it does not end in time.
         """
-        doing, client = "adding positions to a transaction", self._client
         places = [Place(*each, wanted.position, wanted.metadata) for each, wanted in positions.items()]
-
-        def add(left_s: float) -> None:
-            call = functools.partial(client.send_offsets_to_transaction, places, group_metadata, left_s)
-            self._caller.call(left_s + GRACE_S, call, doing)
-
-        self._until_done(doing, timeout_s, add)
+        add = self._client.send_offsets_to_transaction
+        self._until_done(
+            "adding positions to a transaction",
+            timeout_s,
+            lambda left_s: functools.partial(add, places, group_metadata, left_s),
+        )
 
     def commit(self, timeout_s: float) -> None:
-        """Send what is queued and commit."""
-        self._until_done("committing a transaction", timeout_s, self._client.commit_transaction)
+        """Send what is queued and commit. Raises LogUnavailable when that does not end in time."""
+        commit = self._client.commit_transaction
+        self._until_done("committing a transaction", timeout_s, lambda left_s: functools.partial(commit, left_s))
 
     def drop(self) -> None:
         """Let go of the client at once."""
@@ -217,12 +217,16 @@ class KafkaTransactionalProducer:
     def _client(self) -> Producer:
         return held_client(self._held)
 
-    def _until_done(self, doing: str, timeout_s: float, call: Callable[[float], object]) -> None:
-        """Make a call again while the library says that the same call may be made again, until the bound."""
+    def _until_done(self, doing: str, timeout_s: float, call: Callable[[float], Callable[[], object]]) -> None:
+        """Make a call again while the library says that the same call may be made again, until the bound.
+
+        `call` gives the call for the seconds that are left.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                call(max(0.001, deadline - time.monotonic()))
+                left_s = max(0.001, deadline - time.monotonic())
+                self._caller.call(left_s + GRACE_S, call(left_s), doing)
             except _REFUSED as error:
                 kafka = kafka_error(error)
                 if kafka is not None and kafka.retriable() and time.monotonic() < deadline:
