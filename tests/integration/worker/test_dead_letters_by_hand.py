@@ -34,7 +34,7 @@ def command(headgate: Headgate, capsys: pytest.CaptureFixture[str], monkeypatch:
     return run
 
 
-def bearing(headgate: Headgate, bad: list[int], count: int = 60, **destination: Any) -> tuple[str, str]:
+def bearing(headgate: Headgate, bad: list[int], count: int = 60, **more: Any) -> tuple[str, str]:
     """Run a stream that sets `bad` aside, until it has moved the others."""
     source, target = headgate.source("source", 1), headgate.source("destination", 1)
     headgate.produce(source, count, partitions=1)
@@ -42,9 +42,10 @@ def bearing(headgate: Headgate, bad: list[int], count: int = 60, **destination: 
     headgate.create_and_start(
         "orders",
         source={"kind": "kafka", "topic": source},
-        destination={"kind": "kafka", "topic": target} | destination,
+        destination={"kind": "kafka", "topic": target},
         transform={"function": BEAR, "settings": {"bad": bad}},
         on_error="dead_letter",
+        **more,
     )
     headgate.until_moved(target, count - len(bad))
     return source, target
@@ -153,6 +154,21 @@ def test_of_two_retries_at_once_one_is_fenced_and_nothing_is_doubled(
     command("dead-letters", "retry", "orders", "--all", code=1)
     assert len(fenced) == 1
     assert numbers(headgate.read(destination)) == list(range(60))
+
+
+def test_at_least_once_the_outputs_are_durable_before_the_memory_is_written(
+    headgate: Headgate, command: Command
+) -> None:
+    _, destination = bearing(headgate, [7, 42], delivery="at_least_once")
+    eventually(lambda: len(letters(command)) == 2, 60, "both are set aside")
+    modified(headgate, [42])
+    words = ("dead-letters", "retry", "orders", "--code", "transform.failed")
+    told = json.loads(command(*words, "-o", "json", code=1))
+    assert (told["promise"], told["sent"], len(told["failed_again"])) == ("at_least_once", 1, 1)
+    assert numbers(headgate.read(destination)) == [number for number in range(60) if number != 42]
+    assert [(each["value"], each["attempt"], bool(each["retried"])) for each in letters(command)] == [
+        ("7", 1, True), ("42", 1, True), ("42", 2, False),
+    ]  # fmt: skip
 
 
 def test_dead_letters_go_back_to_the_source_where_the_destination_keeps_positions(

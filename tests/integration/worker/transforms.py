@@ -43,6 +43,13 @@ def stuck(record: Record) -> None:
     Event().wait(300)
 
 
+def held_back(record: Record, settings: dict[str, Any]) -> Record:
+    """Keep everything waiting until a file exists."""
+    while not Path(settings["until"]).exists():
+        Event().wait(0.05)
+    return record
+
+
 def not_now(record: Record) -> None:
     raise RetryLater("the oracle is silent")
 
