@@ -32,7 +32,7 @@ def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask] = ()) -> Iter
     yield from _errors(state, now_ms)
     yield from _revision(state)
     yield from _tasks(state, now_ms)
-    yield from _live(tasks, now_ms)
+    yield from _live(tasks, now_ms, state["epoch"])
     yield from _drain(state)
     yield from _checks("Checks", state.get("checks") or ())
     yield from _waiting(state)
@@ -138,16 +138,19 @@ def _tasks(state: StateJson, now_ms: int) -> Iterator[str]:
         yield f"{INDENT}{worker}: revision {task['revision']}, epoch {task['epoch']}, for {since}"
 
 
-def _live(tasks: Sequence[LiveTask], now_ms: int) -> Iterator[str]:
+def _live(tasks: Sequence[LiveTask], now_ms: int, epoch: int) -> Iterator[str]:
     """Yield what workers say of their tasks at this moment, by their heartbeats."""
     if tasks:
         yield "Now, by the workers' heartbeats:"
     for task in tasks:
-        yield INDENT + task_line(task, now_ms)
+        yield INDENT + task_line(task, now_ms, epoch)
 
 
-def task_line(task: LiveTask, now_ms: int) -> str:
-    """Write on a line what a worker says of its task: how far it is, what is in flight, what it waits for."""
+def task_line(task: LiveTask, now_ms: int, epoch: int) -> str:
+    """Write on a line what a worker says of its task: how far it is, what is in flight, what it waits for.
+
+    A task that is busy, in a transform say, may not have heard yet of the stream's present epoch, which is said.
+    """
     said = task.said
     owned = len(said.get("partitions") or ())
     parts = [str(said["phase"])]
@@ -161,6 +164,8 @@ def task_line(task: LiveTask, now_ms: int) -> str:
     if said.get("next_retry_ms"):
         left_s = max(0, said["next_retry_ms"] - now_ms) / 1_000
         parts.append(f"next try in {left_s:.0f} s")
+    if said["epoch"] != epoch:
+        parts.append(f"has not heard of epoch {epoch} yet")
     return f"{task.worker}: {', '.join(parts)}"
 
 

@@ -62,12 +62,8 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
 
 
 def tasks_now(live: Mapping[str, Sequence[LiveTask]], state: StateJson) -> list[LiveTask]:
-    """Return what workers say of a stream's present tasks, without those of an earlier run."""
-    return [
-        task
-        for task in live.get(state["stream"], ())
-        if (task.said["incarnation"], task.said["epoch"]) == (state["incarnation"], state["epoch"])
-    ]
+    """Return what workers say of a stream's tasks, also of those that are too busy to have heard of a drain."""
+    return [task for task in live.get(state["stream"], ()) if task.said["incarnation"] == state["incarnation"]]
 
 
 def pick(

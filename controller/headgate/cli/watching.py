@@ -124,7 +124,7 @@ def _take(
 def _tell_progress(state: StateJson, tasks: Sequence[LiveTask], said: dict[str, str]) -> None:
     """Say how a drain goes, by the workers' heartbeats, when that is other than what was said last."""
     now = now_ms()
-    words = "; ".join(task_line(task, now) for task in tasks)
+    words = "; ".join(task_line(task, now, state["epoch"]) for task in tasks)
     name = str(state["stream"])
     if words and said.get(name) != words:
         said[name] = words

@@ -217,6 +217,7 @@ class Engine:
             records = self._after_a_rebalance(records)
         marking = self._marking
         if records:
+            self.at_end = False  # said at once: a transform may keep these for long, and heartbeats go on meanwhile
             if marking is not None and (woken := marking.activity.before_write(records, marking.now_ms())):
                 self._say(woken)
             if not self.uncommitted:

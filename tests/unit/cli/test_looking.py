@@ -322,7 +322,12 @@ def test_watch_tells_how_a_drain_goes_and_says_nothing_twice(
         "partitions": [["flights", 0], ["flights", 1]], "partitions_drained": 0, "in_flight": 7,
         "waits_for": "the destination",
     }  # fmt: skip
-    beats = [said, said, said | {"partitions_drained": 1, "in_flight": 0, "waits_for": None}, said | {"epoch": 0}]
+    beats = [
+        said,
+        said,
+        said | {"partitions_drained": 1, "in_flight": 0, "waits_for": None},
+        said | {"epoch": 0, "phase": "running"},
+    ]
 
     def live(_: object) -> dict[str, list[connection.LiveTask]]:
         if not beats:
@@ -331,8 +336,10 @@ def test_watch_tells_how_a_drain_goes_and_says_nothing_twice(
 
     monkeypatch.setattr(connection.Connection, "live", live)
     monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.0)
+    late = f"has not heard of epoch {state.epoch} yet"
     ran = headgate("watch")
     assert [line.partition("drained  ")[2] for line in ran.out.splitlines()[1:]] == [
         "w1: draining, 0 of 2 partitions drained, 7 records in flight, waits for the destination",
         "w1: draining, 1 of 2 partitions drained, 0 records in flight",
+        f"w1: running, 2 partitions, 7 records in flight, waits for the destination, {late}",
     ]
