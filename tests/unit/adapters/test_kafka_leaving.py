@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from headgate.adapters.kafka import consumer as adapter
 from headgate.adapters.kafka.consumer import KafkaConsumer
+from headgate.ports.errors import LogUnavailable
 from headgate.ports.log import TopicPartition
 
 OLD, NEW = TopicPartition("source", 0), TopicPartition("source", 1)
@@ -89,3 +91,17 @@ def test_what_is_assigned_to_a_member_that_leaves_is_given_back_without_a_word(m
     owner.has_let_go = True
     consumer.close()
     assert owner.heard == [("assigned", [OLD]), ("revoked", [OLD])]
+
+
+def test_a_partition_that_cannot_be_sought_in_is_waited_for_and_then_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class NotStarted(FakeClient):
+        def seek(self, _: Place) -> None:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
+    monkeypatch.setattr(adapter, "Consumer", NotStarted)
+    monkeypatch.setattr(adapter, "SEEK_TIMEOUT_S", 0.05)
+    consumer = KafkaConsumer({}, cooperative=False)
+    with pytest.raises(LogUnavailable, match="Going to position 9 of source failed"):
+        consumer.seek({OLD: 9})

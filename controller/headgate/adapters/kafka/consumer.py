@@ -24,6 +24,7 @@ from headgate.ports.log import Batch, Committed, Range, RebalanceListener, Topic
 SEEK_TIMEOUT_S: Final = 10.0
 """A partition that was just assigned cannot be sought in until its fetcher has started."""
 
+NOT_STARTED: Final = "It is tried again; the broker may be away, or the partition another member's by now."
 MAX_ASIDE: Final = 100_000
 """Records that may lie aside because a listener raised while they were taken. One batch, in truth."""
 
@@ -257,8 +258,12 @@ class KafkaConsumer:
                     KafkaError._IN_PROGRESS,
                     KafkaError._PREV_IN_PROGRESS,
                 }
-                if not not_started or time.monotonic() > deadline:
-                    raise translate(error, f"going to position {place.offset} of {place.topic}") from error
+                doing = f"going to position {place.offset} of {place.topic}"
+                if not not_started:
+                    raise translate(error, doing) from error
+                if time.monotonic() > deadline:
+                    # Perhaps the group has gone on without us, which only a poll tells.
+                    raise LogUnavailable(translate(error, doing).message, hint=NOT_STARTED) from error
                 time.sleep(0.005)
             else:
                 return
