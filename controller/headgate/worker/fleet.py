@@ -89,12 +89,17 @@ class Fleet:
         others = {name for name, member in self._members.items() if name != self._me and member.alive(now_s)}
         return frozenset((others | {self._me} if me else others) - self._cordons.keys())
 
-    def tasks_of(self, stream: str, incarnation: int, now_s: float) -> dict[str, Mapping[str, Any]]:
-        """Return what each worker that is heard last said of its task of this stream."""
+    def tasks_of(
+        self, stream: str, incarnation: int, now_s: float, since_s: float = float("-inf")
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return what each worker that is heard last said of its task of this stream, if that was sent since a time.
+
+        A heartbeat may have been under way for a while: one that came within an interval after `since_s` is left out.
+        """
         return {
             name: task
             for name, member in self._members.items()
-            if not member.silent(now_s)
+            if not member.silent(now_s) and member.seen_s - float(member.beat["interval_ms"]) / 1000 >= since_s
             for task in member.beat.get("tasks") or ()
             if task.get("stream") == stream and task.get("incarnation") == incarnation
         }

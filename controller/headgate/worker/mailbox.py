@@ -45,12 +45,13 @@ class Report:
     payload: dict[str, Any] = field(hash=False)
 
     @classmethod
-    def of(cls, view: View, worker: str, kind: str, data: Mapping[str, Any], about: str) -> Report:
+    def of(cls, view: View, worker: str | None, kind: str, data: Mapping[str, Any], about: str) -> Report:
         """Make a report under a view's incarnation and epoch. `about` tells reports of one kind apart.
 
-        The id derives from what is said, so what is said twice has the same id twice.
+        The id derives from what is said, so what is said twice has the same id twice. A fact that is the same whoever
+        finds it names no worker.
         """
-        name = f"{worker}-{view.stream}-{view.incarnation}-{view.epoch}-{kind}-{about}"
+        name = f"{worker or 'any'}-{view.stream}-{view.incarnation}-{view.epoch}-{kind}-{about}"
         if len(name) > MAX_ID_LENGTH:
             name = f"{kind}-{sha256(name.encode()).hexdigest()}"[:MAX_ID_LENGTH]
         payload = {

@@ -26,6 +26,7 @@ from headgate.ports.errors import LogUnavailable
 from headgate.worker.chores import Chores, Executor
 from headgate.worker.fleet import Fleet
 from headgate.worker.follower import Follower
+from headgate.worker.idle_watch import IdleWatch
 from headgate.worker.mailbox import MAX_REPORTS, Mailbox, Order, Outbox, Report
 from headgate.worker.pipeline import Means
 from headgate.worker.reporter import Reporter
@@ -92,6 +93,7 @@ class Supervisor:
         self._resting: dict[str, bytes] = {}
         self._rounds = Rounds(options.position_check_s)
         self._stalls = StallWatch()
+        self._idle = IdleWatch()
         self._said: dict[tuple[str, str], tuple[int, float]] = {}
         self._changed: set[str] = set()
         self._live: frozenset[str] = frozenset()
@@ -189,6 +191,7 @@ class Supervisor:
             self._chores.forget(name)
             if before is not None:
                 self._stalls.forget(before.key)
+                self._idle.forget(before.key)
         if view is None or not view.may_lose:
             if self._rounds.remove(name):
                 self._chores.forget_looks(name)
@@ -321,8 +324,10 @@ class Supervisor:
         for view in self._views.values():
             if view.status != "RUNNING" or self._ranked(view)[:1] != [self._me]:
                 self._stalls.forget(view.key)
+                self._idle.forget(view.key)
                 self._said.pop((view.stream, "condition-raised"), None)
                 continue
+            self._report_idle(view, now_s)
             found = self._stalls.judge(view, self._fleet.tasks_of(*view.key, now_s), now_s)
             if found is None:
                 continue
@@ -333,6 +338,12 @@ class Supervisor:
             self._said[view.stream, kind] = (view.version, now_s)
             data = {"condition": STALLED} | ({"message": message} if message else {})
             self._reporter.add(Report.of(view, self._me, kind, data, f"{STALLED}-{view.version}"))
+
+    def _report_idle(self, view: View, now_s: float) -> None:
+        """Report the fact that commands wait for: the stream is idle, whichever worker sees it."""
+        for command in self._idle.judge(view, partial(self._fleet.tasks_of, *view.key, now_s), now_s):
+            logger.info("idle", action="stream.idle", stream=view.stream, command=command)
+            self._reporter.add(Report.of(view, None, "idle-reached", {"command_id": command}, command))
 
     def _tidy(self, view: View, now_s: float) -> None:
         """Clear errors that nobody has any more: of tasks before the present ones, and of workers that are gone."""

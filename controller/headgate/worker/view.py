@@ -49,6 +49,8 @@ class View:
     """The partitions with such an error: nobody reads them before the stream is recovered."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What each condition that holds says."""
+    awaiting_idle: frozenset[str] = frozenset()
+    """The ids of commands that wait for nothing but the stream to be idle."""
     carries_on: bool = False
     """Whether the stream failed permanently in some partitions alone, so that tasks move the others."""
 
@@ -118,6 +120,11 @@ def view_of(state: Mapping[str, Any]) -> View:
             TopicPartition(error["topic"], error["partition"])
             for error in standing.values()
             if error.get("topic") is not None and error.get("partition") is not None
+        ),
+        awaiting_idle=frozenset(
+            name
+            for name, pending in (state.get("scheduled") or {}).items()
+            if pending.get("when_idle") and pending.get("not_before_ms") is None
         ),
         carries_on=bool(state.get("carries_on")) and state["status"] == Status.FAILED_PERMANENTLY.value,
     )

@@ -108,3 +108,32 @@ def test_a_paused_stream_says_nothing_and_wakes_with_what_came_meanwhile(headgat
     headgate.done(headgate.commands.resume("orders"))
     headgate.until_moved(destination, 4)
     until_said(headgate, "orders", {0: ["IDLE", "ACTIVE", "IDLE"], 1: ["IDLE", "IDLE"]})
+
+
+def test_a_command_for_when_it_is_idle_waits_while_a_partition_is_not_and_is_decided_once_all_are(
+    headgate: Headgate,
+) -> None:
+    source, destination = headgate.source("source", 2), headgate.source("destination", 2)
+    producer = Producer({"bootstrap.servers": headgate.servers, "transactional.id": f"{headgate.namespace}.rival"})
+    producer.init_transactions(WAIT_S)
+    producer.begin_transaction()
+    producer.produce(source, b"1", partition=0)
+    producer.flush(WAIT_S)  # open: partition 0 cannot be said to be empty
+    headgate.worker("a")
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "kafka", "topic": destination, "partition": "source"},
+        idleness={"idle_after_s": 0.5, "flap_damping": False},
+    )
+    withdrawn = headgate.commands.delete("orders", when_idle=True)
+    waiting = headgate.commands.pause("orders", when_idle=True)
+    headgate.until("orders", "has what waits", lambda state: len(state.scheduled) == 2)
+    headgate.done(headgate.commands.cancel("orders", withdrawn.command_id))
+    until_said(headgate, "orders", {1: ["IDLE"]})
+    assert set(headgate.get("orders").scheduled) == {waiting.command_id}
+    producer.commit_transaction(WAIT_S)
+    paused = headgate.until_status("orders", "PAUSED")
+    assert not paused.scheduled
+    assert statuses(headgate, "orders") == {0: ["ACTIVE", "IDLE"], 1: ["IDLE"]}
+    assert len(headgate.read(destination)) == 1
