@@ -135,17 +135,27 @@ class Activity:
             if (known := self._channels.get(place)) is not None:
                 known.detector.fetch_answered(FetchEvidence(end, end, end, now_ms))
 
-    def due(self, now_ms: int, in_flight: Collection[TopicPartition], high_of: EndOf) -> list[Payload]:
+    def due(
+        self, now_ms: int, in_flight: Collection[TopicPartition], high_of: EndOf, *, fed: bool = False
+    ) -> list[Payload]:
         """Return the IDLE and watermark markers to commit now, after everything that was written before.
 
         Ask after each answered poll. Channels `in_flight` have records that are not committed yet.
         Each IDLE is checked against the broker once more: an end beyond the one that the reader met means records to
         come, or an open transaction that may bring some. An answer that does not come means no IDLE.
+
+        `fed` says that another stream writes the source. Then an end that was met proves nothing, since that stream may
+        be busy and filter everything out: the channels are ACTIVE, with that reason, for as long as it lasts.
         """
         markers = []
         late_enough = now_ms >= self._due_ms
         for place, channel in self._channels.items():
-            judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
+            if fed and channel.said is not Status.ACTIVE:
+                markers.append(self._fed(place, channel, now_ms))
+                continue
+            judgement = None
+            if not fed:
+                judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
             if judgement is not None and judgement.status is Status.IDLE:
                 if (marker := self._idle(place, channel, judgement, now_ms, high_of)) is not None:
                     markers.append(marker)
@@ -160,6 +170,15 @@ class Activity:
     def beat(self) -> tuple[dict[str, Any], ...]:
         """Return the channels for a heartbeat. Any thread may ask."""
         return self._shown
+
+    def _fed(self, place: TopicPartition, channel: _Channel, now_ms: int) -> Payload:
+        """Say ACTIVE of a channel that is not ours to judge. What is known of its end is kept, should it become so."""
+        evidence = channel.detector.evidence
+        channel.detector.record_fetched(channel.position, now_ms)
+        if evidence is not None:
+            channel.detector.fetch_answered(evidence)
+        channel.proof = None
+        return self._say(place, channel, Status.ACTIVE, "UPSTREAM", now_ms)
 
     def _idle(
         self, place: TopicPartition, channel: _Channel, judgement: Judgement, now_ms: int, high_of: EndOf

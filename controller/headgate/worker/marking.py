@@ -46,6 +46,8 @@ class Marking:
         self._worker = context.worker
         self._isolation: Isolation = getattr(pipeline.source_settings, "isolation", "read_committed")
         self._covered = _topic_of(pipeline)
+        self._upstreams = pipeline.upstreams
+        self._source = pipeline.config.source.model_dump()
         self._config: IdlenessConfig = pipeline.config.idleness
         self.activity = Activity(self._stream, self._worker, self._config, self._isolation)
         self._tokens: dict[TopicPartition, Token] = {}
@@ -74,7 +76,8 @@ class Marking:
 
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
-        return self.activity.due(self.now_ms(), in_flight, self._high)
+        fed = bool(self._upstreams.of(self._source))
+        return self.activity.due(self.now_ms(), in_flight, self._high, fed=fed)
 
     def say(self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed]) -> None:
         """Commit markers, with the positions of their channels. Raises LogError; then all begins anew."""

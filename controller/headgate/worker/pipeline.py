@@ -19,6 +19,7 @@ from headgate.ports.source import SourceCatalogue, SourceKind, SourceReader
 from headgate.worker.failures import ConfigRejected
 from headgate.worker.options import WorkerOptions
 from headgate.worker.transforms import Transform, load_transform
+from headgate.worker.upstreams import Upstreams
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
 from headgate_events.findings import explain
@@ -40,6 +41,7 @@ class Means:
     sources: Kinds[SourceKind]
     destinations: Kinds[DestinationKind]
     connections: Connections = field(default_factory=NoConnections)
+    upstreams: Upstreams = field(default_factory=Upstreams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Pipeline:
     transform: Transform | None
     context: ConnectorContext
     namespace: str
+    upstreams: Upstreams
 
     def make_reader(self) -> SourceReader:
         """Make the reader of a task."""
@@ -137,6 +140,7 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         transform=transform,
         context=context_of(view, config, means),
         namespace=means.options.namespace,
+        upstreams=means.upstreams,
     )
 
 

@@ -177,9 +177,13 @@ class Supervisor:
         if not is_stream_name(name):
             return
         view = None
-        if value is not None:
+        if value is None:
+            self.means.upstreams.note(name, None)
+        else:
             try:
-                view = view_of(orjson.loads(value))
+                state = orjson.loads(value)
+                view = view_of(state)
+                self.means.upstreams.note(name, state)
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 logger.warning("a state cannot be read", action="worker.state", stream=name, error=repr(error))
                 return

@@ -133,7 +133,7 @@ class Marker(Model):
     channel: Channel
     status: Literal["IDLE", "ACTIVE", "FINISHED"] | None = None
     watermark: Milliseconds64 | None = None
-    reason: Literal["EMPTY", "RESUMED", "NO_ASSIGNMENT", "OPEN_TXN", "FINISHED", "SHUTDOWN"] | None = None
+    reason: Literal["EMPTY", "RESUMED", "NO_ASSIGNMENT", "OPEN_TXN", "FINISHED", "SHUTDOWN", "UPSTREAM"] | None = None
     incarnation: Version
     epoch: Version
     claim: Version | None = None

@@ -28,6 +28,8 @@ class Task:
         self.high: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
         self.said: list[tuple[int, str, str | None, int | None]] = []
         self.claims = 0
+        self.fed = False
+        self.reasons: list[str | None] = []
 
     def assign(self, *partitions: TopicPartition) -> None:
         tokens = {}
@@ -43,7 +45,7 @@ class Task:
             place = TopicPartition(record.topic(), record.partition())
             self.positions[place] = self.high[place] = record.offset() + 1
         self.activity.moved(records, self.positions, ends or {}, self.now_ms)
-        self.note(self.activity.due(self.now_ms, in_flight, self.high.get))
+        self.note(self.activity.due(self.now_ms, in_flight, self.high.get, fed=self.fed))
 
     def polls(self, number: int, in_flight: Any = ()) -> None:
         for _ in range(number):
@@ -51,6 +53,7 @@ class Task:
 
     def note(self, markers: Any) -> None:
         for each in markers:
+            self.reasons.append(each["reason"])
             self.said.append((each["channel"]["partition"], each["marker"], each["status"], each["watermark"]))
 
     @property
@@ -166,3 +169,32 @@ def test_after_a_pause_the_end_has_to_be_shown_again(task: Task) -> None:
     task.poll(ends={FIRST: 0})
     task.polls(15)
     assert task.edges == [(0, "IDLE")]
+
+
+def test_a_partition_that_another_stream_writes_is_active_with_that_reason_however_long_it_is_empty(task: Task) -> None:
+    task.fed = True
+    task.poll(ends={FIRST: 0})
+    task.polls(100)
+    assert task.edges == [(0, "ACTIVE")]
+    assert task.reasons == ["UPSTREAM"]
+
+
+def test_an_idle_partition_becomes_active_when_another_stream_begins_to_write_it(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    task.fed = True
+    task.polls(100)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+    assert task.activity.beat()[0]["end"] is None
+
+
+def test_when_the_other_stream_is_gone_the_partition_is_judged_again_after_a_whole_grace(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    task.fed = True
+    task.polls(100)
+    task.fed = False
+    task.polls(9)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+    task.polls(30)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
