@@ -13,7 +13,7 @@ import structlog
 
 from headgate.core.observing import Workers
 from headgate.ports.errors import LogError, PositionLost
-from headgate.ports.log import Log, LogConsumer, TopicPartition
+from headgate.ports.log import Batch, Log, LogConsumer, TopicPartition
 from headgate.projector.setup import ASK_TIMEOUT_S
 from headgate_events.errors import InvalidRequest
 from headgate_events.names import check_worker_name, cordoned_worker
@@ -38,7 +38,7 @@ class Heartbeats:
         self._log = client
         self._topic = topic
         self._consumer: LogConsumer | None = None
-        self._behind: set[TopicPartition] = set()
+        self._behind: dict[TopicPartition, int] = {}
         self._caught_up_s: float | None = None
         self._heard: dict[str, tuple[float, float, bool]] = {}
         self._cordoned: set[str] = set()
@@ -60,12 +60,10 @@ class Heartbeats:
             return None
         for record in batch.records:
             self._hear(record, now_s)
-        if self._behind:
-            self._behind -= batch.ends.keys()
-            if not self._behind:
-                self._caught_up_s = now_s
-                # What was read on the way up may be old: each of them gets a full interval to be heard again.
-                self._heard = {name: (now_s, bound_s, gone) for name, (_, bound_s, gone) in self._heard.items()}
+        if self._caught_up_s is None and self._caught_up(batch):
+            self._caught_up_s = now_s
+            # What was read on the way up may be old: each of them gets a full interval to be heard again.
+            self._heard = {name: (now_s, bound_s, gone) for name, (_, bound_s, gone) in self._heard.items()}
         if self._caught_up_s is None or now_s - self._caught_up_s < GRACE_S:
             return None
         if self._workers is None or batch.records or now_s >= self._look_again_s:
@@ -84,12 +82,27 @@ class Heartbeats:
         consumer = self._log.consumer(isolation="read_uncommitted", ends=True, queued_kbytes=4_096)
         try:
             places = [TopicPartition(self._topic, partition) for partition in range(count)]
-            consumer.assign({each: consumer.range(each, ASK_TIMEOUT_S).start for each in places})
+            held = {each: consumer.range(each, ASK_TIMEOUT_S) for each in places}
+            consumer.assign({each: bounds.start for each, bounds in held.items()})
         except LogError:
             consumer.close()
             raise
         self._consumer = consumer
-        self._behind = set(places)
+        self._behind = {each: bounds.end for each, bounds in held.items() if bounds.end > bounds.start}
+
+    def _caught_up(self, batch: Batch) -> bool:
+        """Say whether everything is read that lay there at the beginning.
+
+        An end is told only by a fetch that finds nothing more, and where many workers speak there is always more.
+        """
+        if self._behind:
+            read = {TopicPartition(each.topic() or "", each.partition() or 0): each.offset() for each in batch.records}
+            self._behind = {
+                each: end
+                for each, end in self._behind.items()
+                if each not in batch.ends and (read.get(each) or 0) + 1 < end
+            }
+        return not self._behind
 
     def _hear(self, record: Record, now_s: float) -> None:
         key = record.key()
