@@ -14,6 +14,7 @@ from headgate.cli.wording import age, plural, safe, when
 
 INDENT = "  "
 MOST_ERRORS = 10
+MOST_CHANNELS = 20
 
 
 def describe(state: StateJson, last: Sequence[Mapping[str, Any]], now_ms: int, tasks: Sequence[LiveTask] = ()) -> None:
@@ -144,6 +145,25 @@ def _live(tasks: Sequence[LiveTask], now_ms: int, epoch: int) -> Iterator[str]:
         yield "Now, by the workers' heartbeats:"
     for task in tasks:
         yield INDENT + task_line(task, now_ms, epoch)
+        if task.said["phase"] == "running" and task.said["epoch"] == epoch:
+            yield from _channels(task.said.get("channels") or ())
+
+
+def _channels(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a task says of the activity of its partitions, since when, and what proves that they are empty."""
+    for channel in channels[:MOST_CHANNELS]:
+        place = f"{INDENT}{INDENT}{channel['topic']}:{channel['partition']}"
+        status = channel.get("status")
+        if status is None:
+            yield f"{place} has said neither IDLE nor ACTIVE yet"
+            continue
+        line = f"{place} {status} since {when(channel['since_ms'])}"
+        if channel.get("fetched_at_ms") is not None:
+            at = when(channel["fetched_at_ms"])
+            line += f" (position {channel['position']:,}, end {channel['end']:,}, fetched at {at})"
+        yield line
+    if len(channels) > MOST_CHANNELS:
+        yield f"{INDENT}{INDENT}and {len(channels) - MOST_CHANNELS} more: `headgate activity` shows all"
 
 
 def task_line(task: LiveTask, now_ms: int, epoch: int) -> str:
