@@ -138,6 +138,7 @@ class Projector:
         try:
             return self._step(now_s)
         except _PASSING as error:
+            self._mistrust(error)
             self._back_off(now_s, error)
             return Step(waited_for=error.code)
         except LogFatal as error:
@@ -220,6 +221,7 @@ class Projector:
             return self._observer.step(now_s, watched)
         except LogUnavailable as error:
             # Commands are folded without an observer; it looks again later.
+            self._mistrust(error)
             self._observe_again_s = now_s + OBSERVE_AGAIN_S
             log.warning("projector.observer_waits", error=str(error))
             return 0
@@ -229,6 +231,15 @@ class Projector:
             log.warning("projector.observer_begins_anew", error=str(error))
             self._observer.close()
             return 0
+
+    def _mistrust(self, error: LogError) -> None:
+        """Have the producers initialised anew after the brokers were away.
+
+        A transaction that was committed just before a broker was killed may stay pending there, and holds back every
+        reader of what comes after it; initialising its id ends it. Nothing of ours is open here that could be lost.
+        """
+        if isinstance(error, LogUnavailable) and self._session.phase == "ready":
+            self._session.doubt()
 
     def _start(self) -> None:
         partitions = self._count_partitions()
