@@ -1,7 +1,8 @@
 """`python -m tests.bench [NAME …] [--quick] [--write]`: speed as ratios, side by side with hand-written loops.
 
-Names: latency, projector, worker, files, restore, idle, valve; all of them without a name. `--quick` takes smaller
-sizes and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between its marks.
+Names: latency, projector, worker, files, control, restore, idle, valve; all of them without a name. `--quick` takes
+smaller sizes and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between its
+marks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import files, idle, latency, measuring, projector, restore, worker
+from tests.bench import control, files, idle, latency, measuring, projector, restore, worker
 from tests.bench.cluster import chosen_cluster
 
 ON_A_CLUSTER = {
@@ -19,6 +20,7 @@ ON_A_CLUSTER = {
     "projector": projector.main,
     "worker": worker.main,
     "files": files.main,
+    "control": control.main,
     "restore": restore.main,
     "idle": idle.main,
 }

@@ -71,7 +71,7 @@ def projectors(asked: argparse.Namespace) -> list[str]:
 def streams(asked: argparse.Namespace) -> list[str]:
     """Run a stream to each destination that is asked for; return the problems."""
     problems: list[str] = []
-    for destination in asked.destination or targets.NAMES:
+    for destination in asked.destination or targets.ALL:
         problems += _stream(asked, destination)
     return problems
 
@@ -103,7 +103,11 @@ def _stream(asked: argparse.Namespace, destination: str) -> list[str]:
                 **common,
                 batch_records=asked.batch,
                 say=say,
-                drawn=(*faults.OF_WORKERS, *faults.OF_BROKER),
+                drawn=(
+                    *faults.OF_WORKERS,
+                    *faults.OF_BROKER,
+                    *(faults.OF_DISK if destination in {"jsonl", "parquet"} else ()),
+                ),
                 behind_proxy=own.proxied,
                 broker=own.broker,
                 proxy=own.proxy,
@@ -127,7 +131,7 @@ def main() -> int:
     of_projector.add_argument("--streams", type=int, default=500)
     of_projector.add_argument("--processes", type=int, default=2)
     of_streams = parser.add_argument_group("streams")
-    of_streams.add_argument("--destination", action="append", choices=targets.NAMES, help="all unless given")
+    of_streams.add_argument("--destination", action="append", choices=targets.ALL, help="all unless given")
     of_streams.add_argument("--records", type=int, default=100_000)
     of_streams.add_argument("--faults", type=int, default=40)
     of_streams.add_argument("--batch", type=int, default=750, help="records to a transaction, at most")

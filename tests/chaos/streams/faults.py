@@ -6,6 +6,7 @@ was paused runs. So faults do not add up to a standstill, while what they leave 
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.support.proxy import Direction
 
 Fault = Callable[[Stage], str]
 LONGER_THAN_A_SESSION_S = SESSION_TIMEOUT_MS / 1000 + 3
+BLOCK = 65_536
 
 
 def _dwell(stage: Stage, longest_s: float = 1.5) -> None:
@@ -184,6 +186,24 @@ def _silent(stage: Stage, directions: tuple[Direction, ...], lasting_s: float) -
     return f"connections silent {' and '.join(directions)} for {lasting_s:.0f} s"
 
 
+def disk_full(stage: Stage) -> str:
+    """The destination's disk is full for a while."""
+    disk = stage.target.disk
+    if disk is None:
+        return "no disk that could be filled"
+    ballast = disk / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as filling:
+            while filling.write(bytes(BLOCK)) == BLOCK:
+                pass
+    except OSError as full:
+        if full.errno != errno.ENOSPC:
+            raise
+    _dwell(stage, 3.0)
+    ballast.unlink()
+    return "disk full"
+
+
 OF_WORKERS: tuple[tuple[int, Fault], ...] = (
     (6, kill),
     (3, stop_and_continue),
@@ -200,3 +220,5 @@ OF_BROKER: tuple[tuple[int, Fault], ...] = (
     (1, connections_slow),
     (1, connections_silent),
 )
+OF_DISK: tuple[tuple[int, Fault], ...] = ((3, disk_full),)
+"""For destinations that are files."""

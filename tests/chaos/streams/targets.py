@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from psycopg.conninfo import make_conninfo
 
+from headgate.broker.choose import choose_broker
 from tests.checker import folder as in_folder
 from tests.checker import kafka as in_kafka
 from tests.checker import table as in_table
@@ -19,6 +22,10 @@ from tests.checker.model import Delivered, Seen
 from tests.support.kafka import Topics
 
 NAMES = ("kafka", "jsonl", "parquet", "postgresql")
+"""What the suite runs."""
+ALL = (*NAMES, "kafka-elsewhere")
+"""With a second cluster, which takes a broker more."""
+DISK_MB = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,8 @@ class Target:
     seen: Callable[[], Seen]
     environment: Mapping[str, str] = field(default_factory=dict)
     """What workers need to reach it."""
+    disk: Path | None = None
+    """A small file system that holds it and nothing else, so that it can be filled; None where there is none."""
 
 
 @contextmanager
@@ -41,15 +50,52 @@ def made(name: str, servers: str, namespace: str, partitions: int, scratch: Path
         section = {"kind": "kafka", "topic": topic, "partition": "source"}
         yield Target(name, section, lambda: in_kafka.delivered(servers, topic), lambda: in_kafka.seen(servers, topic))
     elif name in {"jsonl", "parquet"}:
-        folder = scratch / "delivered"
-        folder.mkdir()
-        section = {"kind": name, "folder": str(folder), "roll": {"records": 1_000, "seconds": 0.5}}
-        yield Target(name, section, lambda: in_folder.delivered(folder), lambda: in_folder.seen(folder))
+        with _small_disk(scratch / "disk") as disk:
+            folder = (disk or scratch) / "delivered"
+            folder.mkdir()
+            section = {"kind": name, "folder": str(folder), "roll": {"records": 1_000, "seconds": 0.5}}
+            seen = partial(in_folder.seen, folder)
+            yield Target(name, section, partial(in_folder.delivered, folder), seen, disk=disk)
+    elif name == "kafka-elsewhere":
+        with _another_cluster(namespace, partitions, scratch) as target:
+            yield target
     elif name == "postgresql":
         with _table(scratch) as target:
             yield target
     else:
         raise AssertionError(f"no destination is called {name}")
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path | None]:
+    """Mount a small file system, where this process may; else there is none."""
+    folder.mkdir()
+    arguments = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
+    mounted = subprocess.run(arguments, capture_output=True, check=False).returncode == 0
+    try:
+        yield folder if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def _another_cluster(namespace: str, partitions: int, scratch: Path) -> Iterator[Target]:
+    """Start a second broker with the topic, and write the connection by which workers find it."""
+    environ = {name: value for name, value in os.environ.items() if name != "HEADGATE_BOOTSTRAP_SERVERS"}
+    with choose_broker(environ=environ) as chosen:
+        servers = chosen.bootstrap_servers
+        topic = Topics(servers, namespace).create("destination", partitions)
+        file = scratch / "connections.json"
+        file.write_text(json.dumps({"connections": {"there": {"kind": "kafka", "bootstrap_servers": servers}}}))
+        section = {"kind": "kafka", "connection": "there", "topic": topic, "partition": "source"}
+        yield Target(
+            "kafka-elsewhere",
+            section,
+            lambda: in_kafka.delivered(servers, topic),
+            lambda: in_kafka.seen(servers, topic),
+            {"HEADGATE_CONNECTIONS": str(file)},
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from headgate.adapters.kafka import consumer as adapter
@@ -105,3 +105,24 @@ def test_a_partition_that_cannot_be_sought_in_is_waited_for_and_then_tried_again
     consumer = KafkaConsumer({}, cooperative=False)
     with pytest.raises(LogUnavailable, match="Going to position 9 of source failed"):
         consumer.seek({OLD: 9})
+
+
+def test_what_is_assigned_to_an_owner_that_cannot_say_where_to_begin_is_not_looked_up_in_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unready:
+        def assigned(self, _: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+            raise LogUnavailable("The disk is full.")
+
+    clients: list[FakeClient] = []
+
+    def make(config: Mapping[str, Any]) -> FakeClient:
+        clients.append(FakeClient(config))
+        return clients[0]
+
+    monkeypatch.setattr(adapter, "Consumer", make)
+    consumer = KafkaConsumer({}, cooperative=False)
+    consumer.subscribe(["source"], Unready())  # type: ignore[arg-type]
+    with pytest.raises(LogUnavailable, match="The disk is full"):
+        consumer.poll(10, 0.0)
+    assert [place.offset for place in clients[0].held] == [OFFSET_END]

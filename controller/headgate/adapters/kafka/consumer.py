@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from headgate.adapters.kafka.bounded import within
@@ -315,7 +315,10 @@ class KafkaConsumer:
             told = self._tell(lambda listener: listener.assigned(named), {})
         if told is not None:
             starts = told
-        self._starts.update({each: starts.get(each, OFFSET_INVALID) for each in named})
+        # Where the listener raised, its owner seeks before anything is read; a look at the group's positions meanwhile
+        # would end the partition where there are none.
+        otherwise = OFFSET_INVALID if told is not None else OFFSET_END
+        self._starts.update({each: starts.get(each, otherwise) for each in named})
         chosen = [Place(*each, self._starts[each]) for each in named]
         self._paused.difference_update(named)
         if self._cooperative:
