@@ -189,6 +189,9 @@ class Activity:
         if high is None or high > evidence.position:
             # Back to ACTIVE, until the reader meets an end again: unknown is never idle.
             channel.detector.end_listed(evidence.position + 1, now_ms)
+            if high is None:
+                # A reader meets each end once, so what it met is kept, and the broker is asked again after the grace.
+                channel.detector.fetch_answered(evidence)
             return None
         channel.proof = {
             "position": evidence.position,

@@ -116,6 +116,15 @@ def test_a_broker_that_does_not_answer_means_no_idle(task: Task) -> None:
     assert task.edges == []
 
 
+def test_a_broker_that_did_not_answer_once_is_asked_again_although_the_end_is_met_only_once(task: Task) -> None:
+    task.high[FIRST] = None
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    task.high[FIRST] = 0
+    task.polls(50)
+    assert task.edges == [(0, "IDLE")]
+
+
 def test_read_is_not_done_numaflow_3399(task: Task) -> None:
     task.poll(record(FIRST, 0), ends={FIRST: 1}, in_flight={FIRST})
     task.polls(50, in_flight={FIRST})
