@@ -251,8 +251,8 @@ class Engine:
     def _say(self, markers: Sequence[Payload]) -> None:
         """Commit what came before the markers, and then them, with the positions of their channels."""
         assert self._marking is not None
-        if self.uncommitted:
-            self.commit()
+        if self.uncommitted and self._paces is None:
+            self.commit()  # where that is dear, only ACTIVE comes here, of channels of which nothing is in flight
         epoch = self._run().started_epoch
         places = [TopicPartition(each["channel"]["topic"], each["channel"]["partition"]) for each in markers]
         accounts = self.accounts.of

@@ -55,8 +55,6 @@ CLASSES: Final[Mapping[int, type[LogError]]] = {
     KafkaError.THROTTLING_QUOTA_EXCEEDED: LogUnavailable,
     KafkaError.REBALANCE_IN_PROGRESS: LogUnavailable,
     KafkaError._MAX_POLL_EXCEEDED: LogUnavailable,
-    # Said also of a topic that is there, while its broker comes back.
-    KafkaError._UNKNOWN_PARTITION: LogUnavailable,
     # This member or producer was replaced.
     KafkaError.ILLEGAL_GENERATION: StaleMember,
     KafkaError.UNKNOWN_MEMBER_ID: StaleMember,
@@ -76,6 +74,7 @@ CLASSES: Final[Mapping[int, type[LogError]]] = {
     KafkaError._LOG_TRUNCATION: PositionLost,
     KafkaError.UNKNOWN_TOPIC_OR_PART: TopicMissing,
     KafkaError._UNKNOWN_TOPIC: TopicMissing,
+    KafkaError._UNKNOWN_PARTITION: TopicMissing,
     KafkaError.UNKNOWN_TOPIC_ID: TopicMissing,
     # Rights.
     KafkaError._AUTHENTICATION: NotAuthorized,
