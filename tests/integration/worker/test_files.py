@@ -71,12 +71,8 @@ def test_a_drain_finishes_the_files_and_a_resume_goes_on_behind_them(
     assert sum(each.read for each in receipts) == sum(each.written for each in receipts) == len(read(folder))
     produce(headgate, source, 300, start=300)
     headgate.done(headgate.commands.resume("orders"))
-    headgate.until_status("orders", "RUNNING")
-    headgate.done(headgate.commands.pause("orders"))
-    paused = headgate.until_status("orders", "PAUSED")
-    headgate.done(headgate.commands.resume("orders"))
-    headgate.until_status("orders", "RUNNING")
-    headgate.stop_worker("a")
+    destination = {"kind": kind, "folder": str(folder), "roll": {"seconds": 0.5}}
+    headgate.done(headgate.commands.modify("orders", {"source": {"topic": source}, "destination": destination}))
     until_read(folder, 600)
     assert sorted(read(folder)) == list(range(600))
 
