@@ -21,16 +21,15 @@ from typing import Any, Final, Literal
 import structlog
 
 from headgate.core.drain import Account, begin
-from headgate.core.error_limit import ErrorLimit
 from headgate.core.receipts import BEGINNING
-from headgate.ports.destination import BoundsBatches, Destination, PacesCommits, RecordRefused, Token
+from headgate.ports.destination import BoundsBatches, Destination, PacesCommits, Token
 from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts, partition_of
+from headgate.worker.bad_records import BadRecords
 from headgate.worker.claims import Claims
-from headgate.worker.dead_letters import DeadLetters
-from headgate.worker.failures import TooManyErrors, TransformFailed
+from headgate.worker.failures import TransformFailed
 from headgate.worker.fencing import fence
 from headgate.worker.marking import Marking, marks
 from headgate.worker.pipeline import Pipeline
@@ -41,8 +40,6 @@ from headgate_events.records import Payload, Record
 from headgate_events.topics import Topics
 
 POLL_S: Final = 0.1
-MAX_REFUSED: Final = 10_000
-"""Records that a destination refused and that have not come again yet."""
 RECOMMIT_S: Final = 3_600.0
 """How often an idle task commits its positions again: a group's positions expire when nobody commits them."""
 
@@ -57,7 +54,7 @@ class Engine:
         self.accounts = Accounts()
         self.records_read = 0
         self.records_written = 0
-        self.records_set_aside = 0
+        self.bad = BadRecords()
         self.uncommitted = 0
         self.stopped: set[TopicPartition] = set()
         self.transactional_ids: tuple[str, ...] = ()
@@ -78,11 +75,8 @@ class Engine:
         self._committed_s = 0.0
         self._paces: PacesCommits | None = None
         self._bounds: BoundsBatches | None = None
-        self._dead_letters: DeadLetters | None = None
         self._claims: Claims | None = None
         self._marking: Marking | None = None
-        self._limit: ErrorLimit | None = None
-        self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
         self.moved_ms = 0
@@ -116,17 +110,11 @@ class Engine:
 
     def take_on_settings(self, pipeline: Pipeline) -> None:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
-        before, self.pipeline = self.pipeline, pipeline
-        config = pipeline.config
+        self.pipeline = pipeline
         if self._marking is not None:
-            self._marking.take_on(config.idleness, self.accounts.positions())
-        if self._limit is None or before is None or before.config.error_limit != config.error_limit:
-            self._limit = ErrorLimit(config.error_limit.errors, config.error_limit.records)
-        if config.on_error == "dead_letter" and self._dead_letters is None and self._destination is not None:
-            context = pipeline.context
-            topic = Topics(pipeline.namespace).dead_letters(context.stream)
-            self._dead_letters = DeadLetters(context.log, topic, self._destination)
-            self._dead_letters.open()
+            self._marking.take_on(pipeline.config.idleness, self.accounts.positions())
+        if self._destination is not None:
+            self.bad.take_on(pipeline, self._destination)
 
     def reopen(self) -> None:
         """Open the destination again after an error; what was uncommitted is gone."""
@@ -159,11 +147,10 @@ class Engine:
         left_open, self._in_transaction = self._in_transaction, False
         reader, self._reader = self._reader, None
         destination, self._destination = self._destination, None
-        dead_letters, self._dead_letters = self._dead_letters, None
         claims, self._claims = self._claims, None
         marking, self._marking = self._marking, None
         self._paces = None
-        for part in (dead_letters, claims, marking, destination, reader):
+        for part in (self.bad, claims, marking, destination, reader):
             try:
                 if part is not None:
                     part.close()
@@ -305,7 +292,7 @@ class Engine:
         self.doing = "writing"
         self.uncommitted += len(records)
         self._in_transaction = True
-        if self.pipeline.transform is None and not self._refused:
+        if self.pipeline.transform is None and not self.bad.any_refused:
             self._forward(records)
             return
         stopped = len(self._newly_stopped)
@@ -320,16 +307,14 @@ class Engine:
         self.accounts.advance(records, None)
         self.records_read += len(records)
         self.records_written += len(records)
-        assert self._limit is not None
-        self._limit.good(len(records))
+        self.bad.good(len(records))
 
     def _move_some(self, records: Sequence[Any]) -> Sequence[Any]:
         """Move the records before the first that cannot be processed, treat that one, and return the rest."""
         assert self.pipeline is not None
         assert self._destination is not None
-        assert self._limit is not None
         failure: HeadgateError | None
-        good, failure = self._up_to_refused(records)
+        good, failure = self.bad.up_to_refused(records)
         transform = self.pipeline.transform
         if transform is None:
             if good:
@@ -344,20 +329,12 @@ class Engine:
                 self.accounts.advance(done, ran.counts)
                 self.records_read += moved
                 self.records_written += len(ran.outputs)
-                self._limit.good(moved)
+                self.bad.good(moved)
             if ran is not None and ran.failure is not None:
                 failure = ran.failure
         if failure is None:
             return ()
         return self._treat(records[moved], failure, records[moved + 1 :])
-
-    def _up_to_refused(self, records: Sequence[Any]) -> tuple[Sequence[Any], RecordRefused | None]:
-        if self._refused:
-            for number, record in enumerate(records):
-                refused = self._refused.get((partition_of(record), record.offset()))
-                if refused is not None:
-                    return records[:number], refused
-        return records, None
 
     # What cannot be processed
 
@@ -377,38 +354,12 @@ class Engine:
         return [each for each in rest if partition_of(each) != place]
 
     def _set_aside(self, record: Record, failure: HeadgateError) -> None:
-        assert self.pipeline is not None
-        assert self._limit is not None
-        if self._limit.bad():
+        if (too_many := self.bad.too_many(failure)) is not None:
             self.commit()
-            raise TooManyErrors(
-                f"More than {self._limit.errors:,} of the last {self._limit.records:,} records could not be processed;"
-                f" the last one: {failure.message}",
-                hint="Look at the records and at the transform, then recover the stream.",
-            )
-        if self.pipeline.config.on_error == "dead_letter":
-            assert self._dead_letters is not None, "they are opened with the settings that ask for them"
-            self._dead_letters.write(record, failure, self._run(), self.pipeline.revision)
+            raise too_many
+        self.bad.set_aside(record, failure, self._run())
         self.accounts.set_aside(record)
         self.records_read += 1
-        self.records_set_aside += 1
-        if self.records_set_aside & (self.records_set_aside - 1) == 0:  # 1, 2, 4, 8 …: many do not fill the log
-            logger.warning(
-                "a record was set aside",
-                action="task.set_aside",
-                stream=self.pipeline.context.stream,
-                code=failure.code,
-                error=failure.message,
-                set_aside=self.records_set_aside,
-            )
-
-    def refuse(self, refused: RecordRefused) -> bool:
-        """Remember a record that the destination refuses, for when it comes again; False when there are too many."""
-        record = refused.origin
-        if len(self._refused) >= MAX_REFUSED:
-            return False
-        self._refused[partition_of(record), record.offset() or 0] = refused
-        return True
 
     def _stop(self, place: TopicPartition, error: HeadgateError) -> None:
         """Stand still on one partition, in front of what failed; it stays ours."""
@@ -456,22 +407,14 @@ class Engine:
         self.doing = "writing"
         positions = self.accounts.uncommitted(self._run().started_epoch)
         if positions:
-            if self._dead_letters is not None:
-                self._dead_letters.flush()
+            self.bad.flush()
             self._destination.commit(positions, self._reader.proof())
             if self._destination.positions_in != "source_transaction":
                 self._reader.commit(positions)
             self.accounts.committed(positions)
-            if self._dead_letters is not None:
-                self._dead_letters.committed()
+            self.bad.committed(self.accounts)
             self._committed_s = self._clock.monotonic_s()
             self.moved_ms = self._clock.now_ms()
-            if self._refused:
-                self._refused = {
-                    (place, offset): refused
-                    for (place, offset), refused in self._refused.items()
-                    if place in self.accounts.of and offset >= self.accounts.of[place].position
-                }
         self._in_transaction = False
         self.uncommitted = 0
         self._fresh.clear()

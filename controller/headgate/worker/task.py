@@ -357,7 +357,7 @@ class Task:
     def _failed(self, error: Exception) -> None:
         """Decide what an error means: begin anew at once, retry with backoff, or stop until somebody decides."""
         now_s = self._clock.monotonic_s()
-        if isinstance(error, RecordRefused) and self.engine.is_open and self.engine.refuse(error):
+        if isinstance(error, RecordRefused) and self.engine.is_open and self.engine.bad.refuse(error):
             self._log.info("goes back for a record that was refused", action="task.refused", error=error.message)
             self.phase, self._retry_at_s = "retrying", now_s
             return self._stop_moving(error)
