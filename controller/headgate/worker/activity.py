@@ -63,6 +63,8 @@ class Activity:
         self._silent: set[TopicPartition] = set()
         self._due_ms = 0
         self._shown: tuple[dict[str, Any], ...] = ()
+        self.quiet = True
+        """Whether every channel is said IDLE, so that only a record or an owner's change can bring something to say."""
         event_time = config.event_time
         self._reader: Reader | None = None
         if event_time is not None:
@@ -255,6 +257,7 @@ class Activity:
 
     def _show(self) -> None:
         self._shown = tuple(self._beat_of(place, channel) for place, channel in self._channels.items())
+        self.quiet = all(each.said is Status.IDLE for each in self._channels.values())
 
     def _beat_of(self, place: TopicPartition, channel: _Channel) -> dict[str, Any]:
         proof = channel.proof or {}

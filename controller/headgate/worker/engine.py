@@ -40,6 +40,10 @@ from headgate_events.records import Payload, Record
 from headgate_events.topics import Topics
 
 POLL_S: Final = 0.1
+QUIET_POLL_S: Final = 0.25
+"""How long a poll waits where nothing is expected. A record ends it at once; only orders wait for it."""
+LOOK_S: Final = 1.0
+"""How often a task of which everything was said IDLE looks whether that is still its to say."""
 RECOMMIT_S: Final = 3_600.0
 """How often an idle task commits its positions again: a group's positions expire when nobody commits them."""
 
@@ -73,6 +77,7 @@ class Engine:
         self._raised: Exception | None = None
         self._first_s = 0.0
         self._committed_s = 0.0
+        self._look_s = 0.0
         self._paces: PacesCommits | None = None
         self._bounds: BoundsBatches | None = None
         self._claims: Claims | None = None
@@ -186,7 +191,7 @@ class Engine:
         if self._held:
             self._release()
         self.doing = "reading"
-        wait_s = POLL_S
+        wait_s = QUIET_POLL_S if self._is_quiet() else POLL_S
         interval_s = self.pipeline.config.commit_interval_ms / 1000
         if self.uncommitted and self._paces is None:
             wait_s = min(POLL_S, max(0.0, self._first_s + interval_s - self._clock.monotonic_s()))
@@ -227,10 +232,19 @@ class Engine:
         marking = self._marking
         return () if marking is None else marking.activity.beat()
 
+    def _is_quiet(self) -> bool:
+        """Say whether nothing is in flight, nothing is left to read, and everything was said that can be."""
+        return self.at_end and not self.uncommitted and (self._marking is None or self._marking.activity.quiet)
+
     def _say_what_is_due(self) -> None:
         """Say IDLE and watermarks, after a commit of what they cover; a commit that is dear is not made for them."""
         if self._marking is None or (self.uncommitted and self._paces is not None):
             return
+        if self._is_quiet():
+            now_s = self._clock.monotonic_s()
+            if now_s < self._look_s:
+                return
+            self._look_s = now_s + LOOK_S
         in_flight = {each for each, account in self.accounts.of.items() if account.dirty} if self.uncommitted else set()
         if due := self._marking.due(in_flight):
             self._say(due)

@@ -207,3 +207,19 @@ def test_when_the_other_stream_is_gone_the_partition_is_judged_again_after_a_who
     assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
     task.polls(30)
     assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
+
+
+def test_a_task_is_quiet_only_while_everything_it_holds_was_said_idle(task: Task) -> None:
+    task.assign(SECOND)
+    task.poll(ends={FIRST: 0})
+    task.polls(12)
+    assert (task.edges, task.activity.quiet) == ([(0, "IDLE")], False)
+    task.poll(ends={SECOND: 0})
+    task.polls(12)
+    assert task.activity.quiet
+    task.poll(record(SECOND, 0))
+    assert not task.activity.quiet
+    task.activity.forget([SECOND])
+    assert task.activity.quiet
+    task.assign(FIRST)
+    assert not task.activity.quiet, "a new claim has said nothing yet"
