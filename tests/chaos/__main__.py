@@ -1,11 +1,13 @@
-"""`python -m tests.chaos [projector | streams] …`: faults drawn from a seed, at length. Exit status 1 on a finding.
+"""`python -m tests.chaos [projector | streams | flights] …`: what takes long. Exit status 1 on a finding.
 
     python -m tests.chaos                                  everything: the projectors, and a stream to each destination
     python -m tests.chaos projector --kills 200 --commands 20000 --streams 500
     python -m tests.chaos streams --destination kafka --records 100000 --faults 40 --seed 7
+    python -m tests.chaos flights                          a month of silences, without faults
 
-Streams run on a broker of their own, which is restarted, silenced, and reached through a proxy that cuts and slows
-connections; `--broker given` leaves the broker in peace and takes the one that the tests would.
+Faults are drawn from a seed. Streams run on a broker of their own, which is restarted, silenced, and reached through a
+proxy that cuts and slows connections; `--broker given` leaves the broker in peace and takes the one that the tests
+would.
 """
 
 from __future__ import annotations
@@ -23,8 +25,10 @@ from pathlib import Path
 from tests.chaos import projector
 from tests.chaos.streams import faults, run, targets
 from tests.support.kafka import delete_namespaces
-from tests.support.processes import Processes
+from tests.support.processes import ROOT, Processes
 from tests.support.proxied import proxied_broker
+
+FLIGHTS = ROOT / "controller/headgate/demo/data/nyc_departures_2013_02.csv.gz"
 
 
 def say(line: str) -> None:
@@ -119,11 +123,19 @@ def _stream(asked: argparse.Namespace, destination: str) -> list[str]:
     return figures.problems
 
 
+def flights() -> list[str]:
+    """Replay the whole month and compare its silences; return the problems."""
+    from tests.conformance.run_silences import main as silences
+
+    say("The silences of a month of departures.")
+    return [] if silences([str(FLIGHTS)]) == 0 else ["the silences of the month differ"]
+
+
 def main() -> int:
     """Run what is asked for, on the broker that the product itself would choose, or on one of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", nargs="?", choices=["all", "projector", "streams"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "projector", "streams", "flights"], default="all")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     of_projector = parser.add_argument_group("projector")
     of_projector.add_argument("--kills", type=int, default=200)
@@ -139,8 +151,9 @@ def main() -> int:
     of_streams.add_argument("--keep", help="a folder for the processes' words when something was found")
     asked = parser.parse_args()
     say(f"Seed {asked.seed}.")
-    problems = [] if asked.what == "streams" else projectors(asked)
-    problems += [] if asked.what == "projector" else streams(asked)
+    problems = projectors(asked) if asked.what in {"all", "projector"} else []
+    problems += streams(asked) if asked.what in {"all", "streams"} else []
+    problems += flights() if asked.what in {"all", "flights"} else []
     print("Everything held." if not problems else f"{len(problems)} problems.")
     return 1 if problems else 0
 
