@@ -1,13 +1,14 @@
-"""`python -m tests.chaos [projector | streams | flights] …`: what takes long. Exit status 1 on a finding.
+"""`python -m tests.chaos [projector | streams | soak | flights] …`: what takes long. Exit status 1 on a finding.
 
     python -m tests.chaos                                  everything: the projectors, and a stream to each destination
     python -m tests.chaos projector --kills 200 --commands 20000 --streams 500
     python -m tests.chaos streams --destination kafka --records 100000 --faults 40 --seed 7
+    python -m tests.chaos soak --seconds 300 --seed 7      who says IDLE when, under faults
     python -m tests.chaos flights                          a month of silences, without faults
 
-Faults are drawn from a seed. Streams run on a broker of their own, which is restarted, silenced, and reached through a
-proxy that cuts and slows connections; `--broker given` leaves the broker in peace and takes the one that the tests
-would.
+Faults are drawn from a seed. Streams and soak run on a broker of their own, which is restarted, silenced, and reached
+through a proxy that cuts and slows connections; `--broker given` leaves the broker in peace and takes the one that the
+tests would.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.chaos import projector
+from tests.chaos.soak import run as soak
 from tests.chaos.streams import faults, run, targets
 from tests.support.kafka import delete_namespaces
 from tests.support.processes import ROOT, Processes
@@ -123,6 +125,42 @@ def _stream(asked: argparse.Namespace, destination: str) -> list[str]:
     return figures.problems
 
 
+def soaked(asked: argparse.Namespace) -> list[str]:
+    """Soak a stream with gaps in its source; return the problems."""
+    from headgate.broker.choose import choose_broker
+
+    namespace = f"soak-{uuid.uuid4().hex[:10]}"
+    with contextlib.ExitStack() as exits:
+        folder = exits.enter_context(tempfile.TemporaryDirectory())
+        common = {"seed": asked.seed, "seconds": asked.seconds, "say": say}
+        if asked.broker == "given":
+            chosen = exits.enter_context(choose_broker())
+            say(chosen.said)
+            started = exits.enter_context(_processes(chosen.bootstrap_servers, namespace, folder))
+            figures = soak.run(chosen.bootstrap_servers, namespace, started, Path(folder), **common)
+            delete_namespaces(chosen.bootstrap_servers, [namespace])
+        else:
+            own = exits.enter_context(proxied_broker())
+            say(own.broker.said)
+            started = exits.enter_context(_processes(own.direct, namespace, folder))
+            figures = soak.run(
+                own.direct,
+                namespace,
+                started,
+                Path(folder),
+                **common,
+                drawn=(*faults.OF_WORKERS, *faults.OF_BROKER),
+                behind_proxy=own.proxied,
+                broker=own.broker,
+                proxy=own.proxy,
+            )
+        if figures.problems and asked.keep:
+            for process in started.started:
+                Path(asked.keep, process.output_path.name).write_bytes(process.output_path.read_bytes())
+    print(figures.verdict(), flush=True)
+    return figures.problems
+
+
 def flights() -> list[str]:
     """Replay the whole month and compare its silences; return the problems."""
     from tests.conformance.run_silences import main as silences
@@ -135,7 +173,7 @@ def main() -> int:
     """Run what is asked for, on the broker that the product itself would choose, or on one of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("what", nargs="?", choices=["all", "projector", "streams", "flights"], default="all")
+    parser.add_argument("what", nargs="?", choices=["all", "projector", "streams", "soak", "flights"], default="all")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     of_projector = parser.add_argument_group("projector")
     of_projector.add_argument("--kills", type=int, default=200)
@@ -147,12 +185,15 @@ def main() -> int:
     of_streams.add_argument("--records", type=int, default=100_000)
     of_streams.add_argument("--faults", type=int, default=40)
     of_streams.add_argument("--batch", type=int, default=750, help="records to a transaction, at most")
+    of_soak = parser.add_argument_group("soak")
+    of_soak.add_argument("--seconds", type=float, default=300.0)
     of_streams.add_argument("--broker", choices=["own", "given"], default="own")
     of_streams.add_argument("--keep", help="a folder for the processes' words when something was found")
     asked = parser.parse_args()
     say(f"Seed {asked.seed}.")
     problems = projectors(asked) if asked.what in {"all", "projector"} else []
     problems += streams(asked) if asked.what in {"all", "streams"} else []
+    problems += soaked(asked) if asked.what in {"all", "soak"} else []
     problems += flights() if asked.what in {"all", "flights"} else []
     print("Everything held." if not problems else f"{len(problems)} problems.")
     return 1 if problems else 0

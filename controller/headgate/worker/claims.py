@@ -28,6 +28,18 @@ DELIVERY_S: Final = 20.0
 REQUEST_S: Final = 10.0
 
 
+def partitions_of(log: Log, topic: str) -> int:
+    """Return how many partitions a topic of ours has. Raises LogUnavailable also where there is no such topic now.
+
+    It was there when the worker started, so it is the broker that has just come back; and a number that is only a
+    guess would put a stream's markers into another partition than those before.
+    """
+    found = log.partitions(topic, REQUEST_S)
+    if not found:
+        raise LogUnavailable(f"The topic {topic} is not to be seen.", hint="It is tried again.")
+    return found
+
+
 class Claims:
     """Makes claims for one task. Its thread owns it."""
 
@@ -44,9 +56,10 @@ class Claims:
 
         Raises LogUnavailable when that cannot be written within a bound, or another LogError.
         """
+        if not self._partitions:
+            self._partitions = partitions_of(self._log, self._topic)
         if self._producer is None:
             self._producer = self._log.producer()
-            self._partitions = self._log.partitions(self._topic, REQUEST_S) or 1
         tokens: dict[TopicPartition, Token] = {}
         for each in partitions:
             self._send(view, each, tokens)

@@ -20,6 +20,7 @@ from headgate.ports.errors import LogError
 from headgate.ports.log import Clock, Committed, Isolation, Log, LogConsumer, LogProducer, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.activity import Activity
+from headgate.worker.claims import partitions_of
 from headgate.worker.pipeline import Pipeline
 from headgate_events.markers import MarkerRecord, marker_record
 from headgate_events.records import Payload
@@ -131,7 +132,7 @@ class Marking:
 
     def _places_of(self, topic: str) -> int:
         if topic not in self._places:
-            self._places[topic] = self._log.partitions(topic, REQUEST_S) or 1
+            self._places[topic] = partitions_of(self._log, topic)
         return self._places[topic]
 
     def _high(self, place: TopicPartition) -> int | None:

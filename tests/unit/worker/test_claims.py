@@ -7,7 +7,7 @@ import pytest
 
 from headgate.adapters.clock import ManualClock
 from headgate.adapters.memory import MemoryKafka
-from headgate.ports.errors import LogError
+from headgate.ports.errors import LogError, LogUnavailable
 from headgate.ports.log import TopicPartition
 from headgate.worker.claims import Claims
 from headgate.worker.view import View, view_of
@@ -60,3 +60,23 @@ def test_a_claim_that_cannot_be_written_gives_no_token(kafka: MemoryKafka) -> No
     kafka.faults.unavailable = True
     with pytest.raises(LogError):
         claims(kafka, "a").claim(view(), [P0])
+
+
+def test_a_claim_that_found_no_broker_at_first_goes_to_the_streams_partition_all_the_same(kafka: MemoryKafka) -> None:
+    log = kafka.log("a")
+    answers: list[int | LogError | None] = [LogUnavailable("no broker answers"), None, 4]
+
+    def partitions(_topic: str, _timeout_s: float) -> int | None:
+        answer = answers.pop(0)
+        if isinstance(answer, LogError):
+            raise answer
+        return answer
+
+    log.partitions = partitions  # type: ignore[method-assign]
+    owner = Claims(log, kafka.clock, TOPICS, "a")
+    for _ in range(2):
+        with pytest.raises(LogUnavailable):
+            owner.claim(view(), [P0])
+    assert owner.claim(view(), [P0]).keys() == {P0}
+    (record,) = kafka.records(TOPICS.markers)
+    assert record.partition() == partition_of(view().stream, 4)

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as Place
 from headgate.adapters.kafka.bounded import within
 from headgate.adapters.kafka.errors import classify, not_made, translate
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
-from headgate.ports.errors import LogError, LogFatal, LogUnavailable, NotAuthorized, PositionLost
+from headgate.ports.errors import LogError, LogFatal, LogUnavailable, NotAuthorized, PositionLost, TopicMissing
 from headgate.ports.log import Batch, Committed, Range, RebalanceListener, TopicPartition
 
 SEEK_TIMEOUT_S: Final = 10.0
@@ -162,7 +162,13 @@ class KafkaConsumer:
     def range(self, partition: TopicPartition, timeout_s: float) -> Range:
         """Ask the broker for the first offset and the end."""
         doing = f"asking what {partition.topic} partition {partition.partition} holds"
-        marks = self._call(doing, lambda: self._client.get_watermark_offsets(Place(*partition), timeout_s))
+        try:
+            marks = self._call(doing, lambda: self._client.get_watermark_offsets(Place(*partition), timeout_s))
+        except TopicMissing as missing:
+            if self._is_gone(partition, timeout_s):
+                raise
+            # Without a leader, as while its broker stops or starts, a partition is unknown to the client, too.
+            raise LogUnavailable(missing.message, hint=NOT_STARTED) from missing
         if marks is None:
             raise LogUnavailable(
                 f"{doing[:1].upper()}{doing[1:]} took longer than {timeout_s:g} s.",
@@ -286,6 +292,16 @@ class KafkaConsumer:
         paused = [place for place in places if (place.topic, place.partition) in self._paused]
         self._call(doing, lambda: self._client.pause(paused))
         self._stopped.difference_update(positions)
+
+    def _is_gone(self, partition: TopicPartition, timeout_s: float) -> bool:
+        """Whether the cluster says that a partition does not exist. No answer says nothing."""
+        try:
+            known = self._client.list_topics(partition.topic, timeout_s).topics[partition.topic]
+        except (KafkaException, RuntimeError):
+            return False
+        if known.error is not None:
+            return classify(known.error) is TopicMissing
+        return partition.partition not in known.partitions
 
     def _call(self, doing: str, call: Callable[[], Any]) -> Any:
         try:
