@@ -28,9 +28,10 @@ AT = 1_767_225_600_000
 HASH = "0123456789abcdef" * 4
 STREAM = "departures"
 POSITIONS = {"flights": {"0": 12, "1": 7, "2": 0}}
+ENDS = {"flights": {"0": 20, "1": 7, "2": 0}}
 PARTITIONS = {"flights": 3}
 CONFIG: dict[str, Any] = {
-    "source": {"kind": "kafka", "start": {"timestamp_ms": AT}, "topic": "flights"},
+    "source": {"kind": "kafka", "start": {"timestamp_ms": AT}, "until": "end", "topic": "flights"},
     "transform": {"function": "flights.delays:classify", "settings": {"late_after_min": 15, "labels": ["ok", "late"]}},
     "destination": {"kind": "kafka", "topic": "departures"},
     "delivery": "exactly_once",
@@ -137,7 +138,13 @@ COMMANDS: dict[str, dict[str, Any]] = {
 
 COMMON_REPORT = {"incarnation": 40, "epoch": 4, "worker": "worker-1"}
 REPORTS: dict[str, dict[str, Any]] = {
-    "validation-passed": {"revision": 2, "checks": CHECKS, "partitions": PARTITIONS, "positions": POSITIONS},
+    "validation-passed": {
+        "revision": 2,
+        "checks": CHECKS,
+        "partitions": PARTITIONS,
+        "positions": POSITIONS,
+        "ends": ENDS,
+    },
     "validation-failed": {"revision": 2, "checks": CHECKS},
     "source-listed": {"partitions": PARTITIONS},
     "partition-drained": {"receipt": RECEIPT},
@@ -180,7 +187,12 @@ COMMON_TRANSITION = {
 TRANSITIONS: dict[str, dict[str, Any]] = {
     "stream-created": {"config": CONFIG},
     "stream-starting": {"deadline_ms": AT + 60_000},
-    "stream-started": {"checks": CHECKS[:1], "partitions": PARTITIONS, "positions": POSITIONS},
+    "stream-started": {
+        "checks": CHECKS[:1],
+        "partitions": PARTITIONS,
+        "positions": POSITIONS,
+        "ends": ENDS,
+    },
     "stream-validation-failed": {"checks": CHECKS},
     "stream-draining": {"deadline_ms": AT + 300_000, "then": "paused"},
     "stream-drain-cancelled": {},
@@ -253,6 +265,7 @@ STATE: dict[str, Any] = {
     "restart_version": 3,
     "retry_version": 2,
     "positions": POSITIONS,
+    "ends": ENDS,
     "partitions": PARTITIONS,
     "tasks": {"worker-1": {"revision": 1, "epoch": 3, "since_ms": AT}},
     "deadline_ms": None,

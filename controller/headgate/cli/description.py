@@ -37,7 +37,8 @@ def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask] = ()) -> Iter
     yield from _drain(state)
     yield from _checks("Checks", state.get("checks") or ())
     yield from _waiting(state)
-    yield from _positions(state)
+    yield from _positions("Positions from which it last began", state["positions"])
+    yield from _positions("Ends that its first start found", state.get("ends") or {})
     yield "Config:"
     for line in as_yaml(state["config"]).splitlines():
         yield INDENT + safe_line(line)
@@ -231,11 +232,11 @@ def _because(pending: Mapping[str, Any]) -> str:
     return f' ("{safe(pending["reason"])}")' if pending.get("reason") else ""
 
 
-def _positions(state: StateJson) -> Iterator[str]:
-    if not state["positions"]:
+def _positions(title: str, places: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    if not places:
         return
-    yield "Positions from which it last began:"
-    for topic, positions in sorted(state["positions"].items()):
+    yield f"{title}:"
+    for topic, positions in sorted(places.items()):
         numbers = ", ".join(
             f"{number}={at:,}" for number, at in sorted(positions.items(), key=lambda each: int(each[0]))
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from headgate.core.ends import end_stays
 from headgate.core.lifecycle import ABSENT, COMMANDS, DELETED, DRAINING, FAILED, RUNNING, STARTING, Refused, To, Wait
 from headgate.core.lifecycle import command_row as row_of
 from headgate.core.policy import Policy
@@ -64,8 +65,10 @@ def carry_out(turn: Turn, kind: str, payload: Payload, asked: Asked, policy: Pol
     assert isinstance(cell, To), "a waiting row is never carried out"
     if cell.check:
         return _check(turn, kind, payload, asked, policy)
-    unchanged = _TRANSITIONS[cell.transition](turn, cell, payload, asked, policy)
     whose = None if asked is turn.by_input else asked
+    if kind == "modify" and (wrong := end_stays(turn.present, payload["config"])) is not None:
+        return turn.answer("refused", code=wrong.code, message=wrong.message, hint=wrong.hint, asked=whose)
+    unchanged = _TRANSITIONS[cell.transition](turn, cell, payload, asked, policy)
     if unchanged is not None:
         return turn.answer("without_effect", code="stream.unchanged", message=unchanged, asked=whose)
     return turn.accept(whose)
@@ -235,7 +238,7 @@ def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
     state, config = turn.present, payload["config"]
     if config == state["config"]:
         return "The definition is the same already."
-    touched = any(config[section] != state["config"][section] for section in RESTARTING_SECTIONS)
+    touched = any(_said(config[section]) != _said(state["config"][section]) for section in RESTARTING_SECTIONS)
     # A stream that carries on although partitions failed is stopped wholly when it is no longer to isolate them.
     stops = state.get("carries_on") and config["isolate"] != "partition"
     restart = stops or (touched and (state["status"] in (RUNNING, FAILED) or state.get("carries_on")))
@@ -250,6 +253,13 @@ def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
         deadline_ms=turn.item.at_ms + policy.validation_timeout_ms if starting else None,
     )
     return None
+
+
+def _said(section: Any) -> Any:
+    """Return a section without what is not set: older definitions do not name settings that came later."""
+    if not isinstance(section, dict):
+        return section
+    return {name: value for name, value in section.items() if value is not None}
 
 
 def _deleted(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:

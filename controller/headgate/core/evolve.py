@@ -180,7 +180,8 @@ def _run(payload: Payload) -> State:
 
 
 def _started(state: State, payload: Payload) -> State:
-    return {**_run(payload), "checks": payload["checks"], "partitions": payload["partitions"]}
+    changes = {**_run(payload), "checks": payload["checks"], "partitions": payload["partitions"]}
+    return {**changes, "ends": payload["ends"]} if payload.get("ends") else changes
 
 
 def _not_validated(state: State, payload: Payload) -> State:

@@ -105,6 +105,8 @@ def _validated(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str
     if passed:
         data["partitions"] = payload.get("partitions", {})
         data["positions"] = payload.get("positions", {})
+        if ends := payload.get("ends"):
+            data["ends"] = ends
     asked = _who_asked(turn) if passed else turn.by_input
     turn.emit(cell.transition, cell.status, asked=asked, new_epoch=True, **data)
     return None

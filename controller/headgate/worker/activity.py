@@ -4,6 +4,8 @@ One detector a channel judges emptiness (`headgate.core.idleness`); this unit ad
 talks to Kafka: the engine tells it what happened and gets back the markers to commit. The order is the promise:
 
 - ACTIVE is committed before anything of the new phase is written. So `before_write` is asked first, with the records.
+- FINISHED comes from `due` too, of a partition that came to the end of a bounded stream. It is said once, after ACTIVE
+  where IDLE was said, and with the largest watermark: what is said on an idle channel would be lost (R16).
 - IDLE and watermarks come from `due`. What was written before is committed first, and they are committed together with
   the positions, so that a worker that lost its partitions cannot say them any more.
 
@@ -46,6 +48,7 @@ class _Channel:
     seq: int = 0
     proof: dict[str, Any] | None = field(default=None)
     reason: str | None = None
+    ended: bool = False
 
 
 class Activity:
@@ -61,10 +64,11 @@ class Activity:
         self._isolation: Isolation = isolation
         self._channels: dict[TopicPartition, _Channel] = {}
         self._silent: set[TopicPartition] = set()
+        self._ending = False
         self._due_ms = 0
         self._shown: tuple[dict[str, Any], ...] = ()
         self.quiet = True
-        """Whether every channel is said IDLE, so that only a record or an owner's change can bring something to say."""
+        """Whether every channel is said IDLE or FINISHED: only a record or a new owner brings something to say then."""
         event_time = config.event_time
         self._reader: Reader | None = None
         if event_time is not None:
@@ -137,6 +141,34 @@ class Activity:
             if (known := self._channels.get(place)) is not None:
                 known.detector.fetch_answered(FetchEvidence(end, end, end, now_ms))
 
+    def ended(self, ends: Mapping[TopicPartition, int], now_ms: int) -> None:
+        """Note that these channels came to their end for good, and stand there: `due` says so, unless it was said."""
+        for place, end in ends.items():
+            channel = self._channels.get(place)
+            if channel is not None and channel.said is not Status.FINISHED:
+                channel.position, channel.ended = end, True
+                channel.proof = self._proof(end, end, None, now_ms)
+                self._ending, self.quiet = True, False
+                self._silent.discard(place)
+
+    def _finishing(self, in_flight: Collection[TopicPartition], now_ms: int) -> list[Payload]:
+        """Return the end of each channel that has come to it, with nothing of it in flight."""
+        markers = []
+        for place, channel in self._channels.items():
+            if not channel.ended or place in in_flight or channel.said is Status.FINISHED:
+                continue
+            if channel.said is Status.IDLE:
+                proof, channel.proof = channel.proof, None
+                markers.append(self._say(place, channel, Status.ACTIVE, "RESUMED", now_ms))
+                channel.proof = proof
+            if self._reader is not None:
+                channel.watermark.finish()
+            channel.said, channel.since_ms, channel.reason = Status.FINISHED, now_ms, "FINISHED"
+            markers.append(self._payload(place, channel, "FINISH", now_ms))
+            self._show()
+        self._ending = any(each.ended and each.said is not Status.FINISHED for each in self._channels.values())
+        return markers
+
     def due(
         self, now_ms: int, in_flight: Collection[TopicPartition], high_of: EndOf, *, fed: bool = False
     ) -> list[Payload]:
@@ -149,9 +181,11 @@ class Activity:
         `fed` says that another stream writes the source. Then an end that was met proves nothing, since that stream may
         be busy and filter everything out: the channels are ACTIVE, with that reason, for as long as it lasts.
         """
-        markers = []
+        markers = self._finishing(in_flight, now_ms) if self._ending else []
         late_enough = now_ms >= self._due_ms
         for place, channel in self._channels.items():
+            if channel.ended:
+                continue
             if fed and channel.said is not Status.ACTIVE:
                 markers.append(self._fed(place, channel, now_ms))
                 continue
@@ -195,16 +229,19 @@ class Activity:
                 # A reader meets each end once, so what it met is kept, and the broker is asked again after the grace.
                 channel.detector.fetch_answered(evidence)
             return None
-        channel.proof = {
-            "position": evidence.position,
-            "end": evidence.position,
-            "high": high,
-            "fetched_at_ms": evidence.at_ms,
-            "isolation": self._isolation,
-        }
+        channel.proof = self._proof(evidence.position, evidence.position, high, evidence.at_ms)
         channel.watermark.due()
         self._silent.add(place)
         return self._say(place, channel, Status.IDLE, "EMPTY", now_ms)
+
+    def _proof(self, position: int, end: int, high: int | None, at_ms: int) -> dict[str, Any]:
+        return {
+            "position": position,
+            "end": end,
+            "high": high,
+            "fetched_at_ms": at_ms,
+            "isolation": self._isolation,
+        }
 
     def _observe(self, records: Sequence[Record]) -> None:
         assert self._reader is not None
@@ -257,7 +294,7 @@ class Activity:
 
     def _show(self) -> None:
         self._shown = tuple(self._beat_of(place, channel) for place, channel in self._channels.items())
-        self.quiet = all(each.said is Status.IDLE for each in self._channels.values())
+        self.quiet = all(each.said in (Status.IDLE, Status.FINISHED) for each in self._channels.values())
 
     def _beat_of(self, place: TopicPartition, channel: _Channel) -> dict[str, Any]:
         proof = channel.proof or {}

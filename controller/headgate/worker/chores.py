@@ -19,6 +19,7 @@ from headgate.ports.connectors import UnknownKind
 from headgate.ports.destination import Fences, Token
 from headgate.ports.errors import TopicMissing
 from headgate.ports.log import TopicPartition
+from headgate.worker.ends import resolve
 from headgate.worker.failures import ConfigRejected, SourceGone, classify
 from headgate.worker.fencing import fence
 from headgate.worker.mailbox import Report
@@ -171,6 +172,7 @@ def validate(view: View, means: Means) -> Report:
     checks, pipeline = judge(view, means)
     partitions: Mapping[str, int] = {}
     positions: dict[str, dict[str, int]] = {}
+    ends: dict[str, dict[str, int]] = {}
     if pipeline is None:
         checks += [_not_executed(name) for name in ("source", "destination", "positions")]
     else:
@@ -188,6 +190,12 @@ def validate(view: View, means: Means) -> Report:
                 )
                 counted = attempt(checks, "positions", catalogue.partitions)
                 attempt(checks, "group", lambda: catalogue.committed(list(resolved or {})))
+                if (until := pipeline.config.source.until) is not None and resolved is not None:
+                    now_ms = means.clock.now_ms()
+                    found_ends = attempt(checks, "until", lambda: resolve(catalogue, until, list(resolved), now_ms))
+                    if found_ends is not None:
+                        ends = nested(found_ends)
+                        passed(checks, "until", _told_ends(ends))
             finally:
                 catalogue.close()
             if resolved is not None and counted is not None:
@@ -198,6 +206,8 @@ def validate(view: View, means: Means) -> Report:
         data: dict[str, Any] = {"revision": view.revision, "checks": checks}
         return Report.of(view, name, "validation-failed", data, str(view.revision))
     data = {"revision": view.revision, "checks": checks, "partitions": dict(partitions), "positions": positions}
+    if ends:
+        data["ends"] = ends
     return Report.of(view, name, "validation-passed", data, str(view.revision))
 
 
@@ -276,6 +286,11 @@ def _fence_at_destination(view: View, means: Means) -> None:
         token = Token(view.incarnation, view.epoch, 0)
         places = [TopicPartition(topic, n) for topic, count in (view.partitions or {}).items() for n in range(count)]
         kind.fence(settings, context_of(view, config, means), dict.fromkeys(places, token))
+
+
+def _told_ends(ends: Mapping[str, Mapping[str, int]]) -> str:
+    count = sum(len(numbers) for numbers in ends.values())
+    return f"found for {count} partition(s)" if count else "as the definition gives them"
 
 
 def _not_executed(name: str) -> dict[str, Any]:

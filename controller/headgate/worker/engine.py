@@ -29,6 +29,7 @@ from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts, partition_of
 from headgate.worker.bad_records import BadRecords
 from headgate.worker.claims import Claims
+from headgate.worker.ends import UntilEnd
 from headgate.worker.failures import TransformFailed
 from headgate.worker.fencing import fence
 from headgate.worker.marking import Marking, marks
@@ -84,6 +85,7 @@ class Engine:
         self._marking: Marking | None = None
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
+        self._until: UntilEnd | None = None
         self.moved_ms = 0
         """When a record was last moved, or the source was last seen at its end; epoch milliseconds."""
         self.at_end = False
@@ -105,6 +107,8 @@ class Engine:
         self._reader = pipeline.make_reader()
         self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
         self._bounds = self._destination if isinstance(self._destination, BoundsBatches) else None
+        until = pipeline.config.source.until
+        self._until = None if until is None else UntilEnd(until)
         self._marking = Marking(pipeline, self._clock, self._reader, self._destination) if marks(pipeline) else None
         self.take_on_settings(pipeline)
         self._held = True
@@ -118,6 +122,7 @@ class Engine:
         self.pipeline = pipeline
         if self._marking is not None:
             self._marking.take_on(pipeline.config.idleness, self.accounts.positions())
+            self._say_what_ended()
         if self._destination is not None:
             self.bad.take_on(pipeline, self._destination)
 
@@ -143,8 +148,8 @@ class Engine:
         self._ends.clear()
         self._stop_what_failed(self._owned)
         self._reader.seek(self.accounts.positions())
-        if self.stopped:
-            self._reader.hold(sorted(self.stopped))
+        if self._unread:
+            self._reader.hold(sorted(self._unread))
 
     def let_go(self) -> None:
         """Close everything at once; what is uncommitted is given up."""
@@ -207,6 +212,8 @@ class Engine:
         records: Sequence[Any] = batch.records
         if self._rebalanced:
             records = self._after_a_rebalance(records)
+        if self._until is not None:
+            records = self._until.within(records)
         marking = self._marking
         if records:
             self.at_end = False  # said at once: a transform may keep these for long, and heartbeats go on meanwhile
@@ -219,6 +226,8 @@ class Engine:
             self._ends.update(batch.ends)
         if marking is not None:
             marking.activity.moved(records, self.accounts.positions(), batch.ends, marking.now_ms())
+        if self._until is not None:
+            self._end(self._until, batch.ends)
         if self._fresh or (self.uncommitted and self._commit_is_due(interval_s)):
             self.commit()
             self._say_what_is_due()
@@ -254,12 +263,15 @@ class Engine:
         assert self._marking is not None
         if self.uncommitted and self._paces is None:
             self.commit()  # where that is dear, only ACTIVE comes here, of channels of which nothing is in flight
-        epoch = self._run().started_epoch
+        view = self._run()
+        epoch = view.started_epoch
         places = [TopicPartition(each["channel"]["topic"], each["channel"]["partition"]) for each in markers]
         accounts = self.accounts.of
         self._in_transaction = True
         self._marking.say(
-            markers, {each: Committed(accounts[each].position, accounts[each].metadata(epoch)) for each in places}
+            markers,
+            {each: Committed(accounts[each].position, accounts[each].metadata(epoch)) for each in places},
+            None if view.partitions is None else sum(view.partitions.values()),
         )
         self._in_transaction = False
 
@@ -272,7 +284,7 @@ class Engine:
         assert self._reader is not None
         self._rebalanced = False
         if self._to_hold:
-            held, self._to_hold = sorted(self._to_hold & self._owned & self.stopped), set()
+            held, self._to_hold = sorted(self._to_hold & self._owned & self._unread), set()
             self._reader.hold(held)
         records = self.accounts.owned(records)
         return [each for each in records if partition_of(each) not in self.stopped] if self.stopped else records
@@ -280,7 +292,7 @@ class Engine:
     def _stands_at_end(self) -> bool:
         """Say whether every partition that is read was seen at its end, with nothing after it."""
         accounts, ends = self.accounts.of, self._ends
-        return all(each in ends and accounts[each].position <= ends[each] for each in accounts.keys() - self.stopped)
+        return all(each in ends and accounts[each].position <= ends[each] for each in accounts.keys() - self._unread)
 
     def _note_progress(self, moved: bool) -> None:
         self.at_end = not moved and self._stands_at_end()
@@ -414,6 +426,35 @@ class Engine:
             self._reader.seek({place: self.accounts.of[place].position})
             self._reader.release([place])
 
+    # Ends
+
+    @property
+    def _unread(self) -> set[TopicPartition]:
+        """The partitions that are ours and are not read: those that stopped at an error, and those that ended."""
+        return self.stopped if self._until is None else self.stopped | self._until.ended
+
+    def _end(self, until: UntilEnd, met: Mapping[TopicPartition, int]) -> None:
+        """Read partitions no further that came to their end; their last position is committed next."""
+        assert self._reader is not None
+        accounts = self.accounts.of
+        going = {each: account.position for each, account in accounts.items() if each not in self.stopped}
+        ended = until.newly_ended(going, met)
+        if not ended:
+            return
+        for place, end in ended.items():
+            if accounts[place].position < end:
+                accounts[place].advance(end, 0, 0)
+        self._fresh.update(ended)
+        self._reader.hold(sorted(ended))
+        self._say_what_ended()
+        logger.info("partitions are at their end", action="task.ended", partitions=len(ended))
+
+    def _say_what_ended(self) -> None:
+        """Have it said of the partitions that ended, once that is committed, unless it was said already."""
+        if self._marking is not None and self._until is not None and self._until.ended:
+            accounts, now_ms = self.accounts.of, self._marking.now_ms()
+            self._marking.activity.ended({each: accounts[each].position for each in self._until.ended}, now_ms)
+
     def commit(self) -> None:
         """Make everything written durable and commit every position that moved, as one where the destination can."""
         assert self._reader is not None
@@ -478,7 +519,7 @@ class Engine:
         if self._marking is not None:
             self._marking.activity.read_again()
         self._reader.seek(self.accounts.positions())
-        self._reader.release(sorted(self._owned - self.stopped))
+        self._reader.release(sorted(self._owned - self._unread))
 
     # The source's rebalances
 
@@ -493,7 +534,7 @@ class Engine:
         self.accounts.take_on(accounts)
         self._fresh.update(partition for partition, account in accounts.items() if account.dirty)
         self._stop_what_failed(partitions)
-        self._to_hold.update(partitions if self._held else self.stopped)  # possible after this poll only
+        self._to_hold.update(partitions if self._held else self._unread)  # possible after this poll only
         logger.info("partitions taken on", action="task.assigned", partitions=len(partitions))
         return {partition: account.position for partition, account in accounts.items()}
 
@@ -522,6 +563,8 @@ class Engine:
         self._fresh.difference_update(partitions)
         self._to_hold.difference_update(partitions)
         self.stopped.difference_update(partitions)
+        if self._until is not None:
+            self._until.forget(partitions)
         for each in partitions:
             self._ends.pop(each, None)
 
@@ -570,6 +613,12 @@ class Engine:
             for account in accounts.values():
                 if account.dirty:  # a run that begins here; one that began without a digest goes on without
                     account.digest = BEGINNING
+        positions = {each: account.position for each, account in accounts.items()}
         if self._marking is not None:
-            self._marking.assigned(tokens, {each: account.position for each, account in accounts.items()})
+            self._marking.assigned(tokens, positions)
+        if self._until is not None:
+            self._until.take_on(view, positions)
+            if self._marking is not None:
+                ended = {each: at for each, at in positions.items() if each in self._until.ended}
+                self._marking.activity.ended(ended, self._marking.now_ms())
         return accounts

@@ -80,8 +80,15 @@ class Marking:
         fed = bool(self._upstreams.of(self._source))
         return self.activity.due(self.now_ms(), in_flight, self._high, fed=fed)
 
-    def say(self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed]) -> None:
-        """Commit markers, with the positions of their channels. Raises LogError; then all begins anew."""
+    def say(
+        self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed], channels_total: int | None
+    ) -> None:
+        """Commit markers, with the positions of their channels. Raises LogError; then all begins anew.
+
+        `channels_total` is how many partitions the source has, None where that is not known.
+        """
+        for each in markers:
+            each["channels_total"] = channels_total
         waits = [each for each in markers if each["status"] != "ACTIVE" or each["marker"] != "STATUS"]
         if waits and (covers := self._destination_ends()):
             for each in waits:
@@ -99,7 +106,7 @@ class Marking:
                 self._reader.commit(positions)
             self._append(records)
         for each in markers:
-            if each["marker"] == "STATUS":
+            if each["marker"] != "WATERMARK":
                 logger.info(
                     "activity",
                     action="task.activity",

@@ -51,6 +51,8 @@ class View:
     """What each condition that holds says."""
     awaiting_idle: frozenset[str] = frozenset()
     """The ids of commands that wait for nothing but the stream to be idle."""
+    ends: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Where a bounded stream stops, as its first start found it."""
     carries_on: bool = False
     """Whether the stream failed permanently in some partitions alone, so that tasks move the others."""
 
@@ -126,5 +128,6 @@ def view_of(state: Mapping[str, Any]) -> View:
             for name, pending in (state.get("scheduled") or {}).items()
             if pending.get("when_idle") and pending.get("not_before_ms") is None
         ),
+        ends=state.get("ends") or {},
         carries_on=bool(state.get("carries_on")) and state["status"] == Status.FAILED_PERMANENTLY.value,
     )

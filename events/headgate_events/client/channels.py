@@ -110,11 +110,38 @@ class ActivityTable:
         edges = []
         if known is None or known.status is not said:
             edges.append(ActivityEdge(stream, channel, said, since_ms))
-        for signal in self._through_the_valve(marker, channel, said, token, new=known is None):
-            if isinstance(signal, Edge):
-                self._since_ms[stream] = since_ms
-                edges.append(ActivityEdge(stream, None, signal.status, since_ms))
+        edges += [ActivityEdge(stream, None, each, since_ms) for each in self._changes(marker, channel, said, token)]
+        if any(each.channel is None for each in edges):
+            self._since_ms[stream] = since_ms
         return edges
+
+    def _changes(self, marker: Marker, channel: ChannelId, said: Status, token: Epoch) -> list[Status]:
+        """Return what becomes of the stream's status, step by step."""
+        changes = []
+        valve = self._valves[channel.stream]
+        if valve.closed and said is not Status.FINISHED and self._reopened(channel, token):
+            changes.append(Status.ACTIVE)
+        valve = self._valves[channel.stream]
+        was_closed = valve.closed
+        changes += [
+            each.status for each in self._through_the_valve(marker, channel, said, token) if isinstance(each, Edge)
+        ]
+        if valve.closed and not was_closed:
+            changes.append(Status.FINISHED)
+        return changes
+
+    def _reopened(self, channel: ChannelId, token: Epoch) -> bool:
+        """Begin the valve of a stream anew that had ended, where a later owner reads on (its end was moved, say)."""
+        stream = channel.stream
+        known = self._valves[stream].channel(channel)
+        if known is not None and known.epoch is not None and token <= known.epoch:
+            return False
+        channels = self._channels[stream]
+        self._valves[stream] = valve = WatermarkValve(channels, flush_on_all_idle=self._flush)
+        for each in channels:
+            if each != channel:
+                valve.finish(each, channels[each].token)
+        return True
 
     def _begin(self, stream: str, incarnation: int) -> None:
         """Begin a stream that was created, or created again: nothing of its namesake counts."""
@@ -123,19 +150,32 @@ class ActivityTable:
         self._valves[stream] = WatermarkValve((), flush_on_all_idle=self._flush)
         self._since_ms.pop(stream, None)
 
-    def _through_the_valve(
-        self, marker: Marker, channel: ChannelId, said: Status, token: Epoch, *, new: bool
-    ) -> list[Signal]:
-        """Give a marker to the valve: ACTIVE, then its watermark, then IDLE or the end (R26)."""
-        valve = self._valves[channel.stream]
+    def _expected(self, marker: Marker, channel: ChannelId) -> list[Signal]:
+        """Take on the stream's channels of which nothing was said yet: each is ACTIVE and holds the output (R23)."""
+        valve, total = self._valves[channel.stream], marker.channels_total
         signals: list[Signal] = []
-        if new:
-            self._since_ms.setdefault(channel.stream, marker.emitted_at_ms)
+        if total is not None and total > len(valve):
+            for number in range(total):
+                each = channel._replace(partition=number)
+                if each != channel and valve.channel(each) is None:
+                    signals += valve.add(each)
+        return signals
+
+    def _through_the_valve(self, marker: Marker, channel: ChannelId, said: Status, token: Epoch) -> list[Signal]:
+        """Give a marker to the valve: ACTIVE, then its watermark, then IDLE or the end (R26).
+
+        The watermark of an end is left out: MAX among channels that are idle would decide alone (R17).
+        """
+        valve = self._valves[channel.stream]
+        self._since_ms.setdefault(channel.stream, marker.emitted_at_ms)
+        signals = self._expected(marker, channel)
+        if valve.channel(channel) is None:
             joins = Status.ACTIVE if said is Status.FINISHED else said
-            signals += valve.add(channel, watermark=marker.watermark, status=joins, epoch=token)
+            seed = None if said is Status.FINISHED else marker.watermark
+            signals += valve.add(channel, watermark=seed, status=joins, epoch=token)
         if said is Status.ACTIVE:
             signals += valve.input_status(channel, said, token)
-        if marker.watermark is not None:
+        if marker.watermark is not None and said is not Status.FINISHED:
             signals += valve.input_watermark(channel, marker.watermark, token)
         if said is not Status.ACTIVE:
             signals += valve.input_status(channel, said, token)

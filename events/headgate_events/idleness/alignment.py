@@ -133,7 +133,7 @@ class Alignment(Generic[R]):
         if self._covered(partition, marker) is None:
             self.unplaced += said is not Status.ACTIVE or marker.marker == "WATERMARK"
             return signals
-        if marker.watermark is not None:
+        if marker.watermark is not None and said is not Status.FINISHED:  # MAX among idle channels would decide (R17)
             signals += valve.input_watermark(channel, marker.watermark, token)
         if said is not Status.ACTIVE:
             signals += valve.input_status(channel, said, token)

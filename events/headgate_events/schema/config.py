@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from headgate_events.schema.common import Json, Model, TimeMs
+from headgate_events.schema.common import Json, Model, Positions, TimeMs
 
 MAX_CONFIG_BYTES = 128 * 1024
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
@@ -41,14 +41,29 @@ class StartAtTime(Closed):
     timestamp_ms: TimeMs
 
 
+class UntilTime(Closed):
+    """Stop before the first record whose timestamp is at or after this time, which has to have passed at the start."""
+
+    timestamp_ms: TimeMs
+
+
+class UntilOffsets(Closed):
+    """Stop before these offsets, by topic and partition. A partition that is not named has no end."""
+
+    offsets: Positions
+
+
 class SourceConfig(Open):
     """Where records come from. `kind` names the source; its other keys are that source's settings (`topic` for Kafka).
 
-    `start` says where a new stream begins; partitions that appear later always begin at their beginning.
+    `start` says where a new stream begins; partitions that appear later always begin at their beginning. `until` makes
+    a stream bounded: it reads up to there, says FINISHED, and reads no further. `end` are the ends as they are when the
+    stream starts.
     """
 
     kind: Kind = "kafka"
     start: Literal["earliest", "latest"] | StartAtTime = "earliest"
+    until: Literal["end"] | UntilTime | UntilOffsets | None = None
 
 
 class DestinationConfig(Open):

@@ -78,12 +78,13 @@ class StreamStarting(Transition):
 
 
 class StreamStarted(Transition):
-    """A stream passed its validation and runs, from `positions`."""
+    """A stream passed its validation and runs, from `positions`; a bounded one up to `ends`."""
 
     kind: Literal["stream-started"] = "stream-started"
     checks: Checks = ()
     partitions: PartitionCounts
     positions: Positions
+    ends: Positions = Field(default_factory=dict)
 
 
 class ValidationFailed(Transition):

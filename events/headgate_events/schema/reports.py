@@ -40,13 +40,14 @@ class Report(Model):
 
 
 class ValidationPassed(Report):
-    """The stream can run: its items, the source's partitions, and where each of them begins."""
+    """The stream can run: its items, the source's partitions, where each begins, and where a bounded stream ends."""
 
     kind: Literal["validation-passed"] = "validation-passed"
     revision: Version
     checks: Checks = ()
     partitions: PartitionCounts = Field(default_factory=dict)
     positions: Positions = Field(default_factory=dict)
+    ends: Positions = Field(default_factory=dict)
 
 
 class ValidationFailed(Report):

@@ -131,6 +131,7 @@ class StreamState(Model):
     """Everything that is known about one stream.
 
     `changes_ms` are the times of the last changes of status that nobody asked for: too many, and the stream flaps.
+    `ends` is where a bounded stream stops that is to stop at the ends that its first start met, or at a time.
     `carries_on` says of a FAILED_PERMANENTLY stream that only some partitions failed (its `errors` name them) and its
     tasks move the others. `due_ms` is the earliest moment that the stream waits for, None for none. It stands at the
     beginning, so that a restore of a million states need not parse them to learn it.
@@ -152,6 +153,7 @@ class StreamState(Model):
     restart_version: Version = 0
     retry_version: Version = 0
     positions: Positions = Field(default_factory=dict)
+    ends: Positions = Field(default_factory=dict)
     partitions: PartitionCounts | None = None
     tasks: dict[WorkerName, Task] = Field(default_factory=dict)
     deadline_ms: TimeMs | None = None

@@ -6,10 +6,10 @@ from typing import Any
 
 from headgate.adapters.memory.record import MemoryRecord
 from headgate_events.client.channels import ActivityEdge, ActivityTable
-from headgate_events.idleness.signals import Status
+from headgate_events.idleness.signals import MAX, Status
 from headgate_events.markers import ChannelId, claim_key, in_band_record, is_in_band, marker_record, status_key
 
-ACTIVE, IDLE = Status.ACTIVE, Status.IDLE
+ACTIVE, IDLE, FINISHED = Status.ACTIVE, Status.IDLE, Status.FINISHED
 CHANNEL = ChannelId("departures", "flights", 1)
 
 
@@ -106,3 +106,57 @@ def test_a_marker_among_records_says_in_a_header_what_it_is() -> None:
     assert (made.partition, made.key) == (2, b"m:departures/flights/1")
     assert is_in_band(record)
     assert not is_in_band(marker(0, "IDLE"))
+
+
+def finish(partition: int, claim: int = 1, **more: Any) -> Any:
+    return marker(partition, "FINISHED", claim, MAX, marker="FINISH", **more)
+
+
+def test_one_finished_and_the_others_idle_is_idle_and_never_the_end_of_event_time_flink_38477() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "ACTIVE", watermark=5, channels_total=3), marker(1, "ACTIVE", watermark=9))
+    told(table, marker(2, "ACTIVE", watermark=7), marker(1, "IDLE", watermark=9), marker(2, "IDLE", watermark=7))
+    assert told(table, finish(0)) == [(0, FINISHED), (None, IDLE)]
+    assert (table.status("departures"), table.watermark("departures")) == (IDLE, 9)
+
+
+def test_a_late_joiner_that_reads_the_finished_one_first_takes_it_for_the_end_neither() -> None:
+    table = ActivityTable()
+    told(table, finish(0, channels_total=2))
+    assert (table.status("departures"), table.watermark("departures")) == (ACTIVE, None)
+    told(table, marker(1, "IDLE", watermark=9, channels_total=2))
+    assert (table.status("departures"), table.watermark("departures")) == (IDLE, 9)
+
+
+def test_the_last_one_to_finish_ends_the_stream_with_active_before_where_it_was_idle() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "IDLE", channels_total=2), marker(1, "IDLE", channels_total=2))
+    assert told(table, finish(0)) == [(0, FINISHED)]
+    assert told(table, finish(1)) == [(1, FINISHED), (None, ACTIVE), (None, FINISHED)]
+    assert (table.status("departures"), table.watermark("departures")) == (FINISHED, MAX)
+    assert told(table, finish(1, claim=2), finish(0, claim=2)) == []
+
+
+def test_a_stream_whose_end_was_moved_after_it_had_ended_is_active_again() -> None:
+    table = ActivityTable()
+    told(table, finish(0, channels_total=2), finish(1, channels_total=2))
+    assert told(table, marker(0, "ACTIVE", claim=1)) == [(0, ACTIVE)]  # under the token that had ended it
+    told(table, finish(0))
+    assert told(table, marker(0, "ACTIVE", claim=2, watermark=4)) == [(0, ACTIVE), (None, ACTIVE)]
+    assert (table.status("departures"), table.watermark("departures")) == (ACTIVE, 4)
+
+
+def test_channels_of_which_nothing_was_said_yet_keep_a_stream_active() -> None:
+    table = ActivityTable()
+    assert told(table, marker(0, "IDLE", watermark=5, channels_total=2)) == [(0, IDLE)]
+    assert (table.status("departures"), table.watermark("departures")) == (ACTIVE, None)
+    assert told(table, marker(1, "IDLE", watermark=3, channels_total=2)) == [(1, IDLE), (None, IDLE)]
+    assert table.watermark("departures") == 5
+    assert [each.channel.partition for each in table.channels("departures")] == [0, 1]
+
+
+def test_a_source_that_gets_another_partition_is_active_until_something_is_known_of_it() -> None:
+    table = ActivityTable()
+    told(table, marker(0, "IDLE", channels_total=1))
+    assert told(table, marker(0, "IDLE", channels_total=2)) == [(None, ACTIVE)]
+    assert told(table, marker(1, "IDLE", channels_total=2)) == [(1, IDLE), (None, IDLE)]

@@ -111,7 +111,12 @@ def test_an_accepted_definition_is_completed_with_its_defaults() -> None:
     found = decode_input("commands", stored(b"departures", headers, encode({"config": config})))
     assert isinstance(found, Input)
     assert found.payload["config"]["parallelism"] == 1
-    assert found.payload["config"]["source"] == {"kind": "kafka", "start": "earliest", "topic": "a"}
+    assert found.payload["config"]["source"] == {
+        "kind": "kafka",
+        "start": "earliest",
+        "until": None,
+        "topic": "a",
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from headgate.adapters.memory.record import MemoryRecord
 from headgate.ports.destination import Token
 from headgate.ports.log import TopicPartition
 from headgate.worker.activity import Activity
+from headgate_events.idleness.signals import MAX
 from headgate_events.schema.config import EventTimeConfig, IdlenessConfig
 
 FIRST, SECOND = TopicPartition("flights", 0), TopicPartition("flights", 1)
@@ -46,6 +47,14 @@ class Task:
             self.positions[place] = self.high[place] = record.offset() + 1
         self.activity.moved(records, self.positions, ends or {}, self.now_ms)
         self.note(self.activity.due(self.now_ms, in_flight, self.high.get, fed=self.fed))
+
+    def end(self, place: TopicPartition, position: int, *records: Any) -> None:
+        self.now_ms += 100
+        self.note(self.activity.before_write(records, self.now_ms))
+        self.positions[place] = position
+        self.activity.moved(records, self.positions, {}, self.now_ms)
+        self.activity.ended({place: position}, self.now_ms)
+        self.note(self.activity.due(self.now_ms, set(), self.high.get))
 
     def polls(self, number: int, in_flight: Any = ()) -> None:
         for _ in range(number):
@@ -168,6 +177,49 @@ def test_revoked_is_not_idle_and_says_nothing(task: Task) -> None:
     task.activity.forget([FIRST])
     task.polls(15)
     assert task.edges == [(1, "IDLE")]
+
+
+def test_the_end_of_a_bounded_stream_is_said_once_with_the_largest_watermark() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.end(FIRST, 1, record(FIRST, 0, 9_000))
+    task.polls(50)
+    assert task.said == [(0, "STATUS", "ACTIVE", None), (0, "FINISH", "FINISHED", MAX)]
+    (beat,) = task.activity.beat()
+    assert (beat["status"], beat["position"], beat["end"]) == ("FINISHED", 1, 1)
+
+
+def test_max_at_drain_swallowed_because_the_source_was_idle_flink_40499() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.poll(record(FIRST, 0, 9_000), ends={FIRST: 1})
+    task.polls(15)
+    task.end(FIRST, 3)  # no record: what was aborted reached the end
+    assert [each[1:3] for each in task.said[-3:]] == [("STATUS", "IDLE"), ("STATUS", "ACTIVE"), ("FINISH", "FINISHED")]
+    assert [each[3] for each in task.said[-3:]] == [8_999, 8_999, MAX]
+
+
+def test_a_finish_waits_until_what_was_written_is_committed(task: Task) -> None:
+    task.activity.ended({FIRST: 1}, task.now_ms)
+    assert task.activity.due(task.now_ms, {FIRST}, task.high.get) == []
+    assert [each["status"] for each in task.activity.due(task.now_ms, set(), task.high.get)] == ["FINISHED"]
+
+
+def test_a_stream_without_event_time_finishes_without_a_watermark(task: Task) -> None:
+    task.end(FIRST, 0)
+    assert task.said == [(0, "FINISH", "FINISHED", None)]
+
+
+def test_a_finished_channel_is_not_judged_any_more_and_its_neighbour_is(task: Task) -> None:
+    task.assign(SECOND)
+    task.poll(ends={FIRST: 0, SECOND: 0})
+    task.activity.ended({FIRST: 0}, task.now_ms)
+    task.fed = True
+    task.polls(20)
+    task.fed = False
+    task.polls(30)
+    assert [each for each in task.said if each[0] == 0] == [(0, "FINISH", "FINISHED", None)]
+    assert [status for place, status in task.edges if place == 1] == ["ACTIVE", "IDLE"]
 
 
 def test_after_a_pause_the_end_has_to_be_shown_again(task: Task) -> None:
