@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headgate_events.client.commands import CommandClient
     from headgate_events.client.handle import CommandHandle
     from headgate_events.client.history import HistoryReader
-    from headgate_events.client.interfaces import Commands, History, State
+    from headgate_events.client.interfaces import Activity, Commands, History, State
     from headgate_events.client.sequence import ChainBreak, Entry, Gap, HistoryItem, Unknown
     from headgate_events.client.state import StateReader
     from headgate_events.client.table import Change, CompactedTable
@@ -48,6 +48,7 @@ _HOMES = {
     "CommandHandle": "client.handle",
     "ActivityReader": "client.activity",
     "HistoryReader": "client.history",
+    "Activity": "client.interfaces",
     "Commands": "client.interfaces",
     "History": "client.interfaces",
     "State": "client.interfaces",
@@ -78,6 +79,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Activity",
     "ActivityReader",
     "ChainBreak",
     "Change",

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final
 
 from headgate_events.client.channels import ActivityEdge, ActivityTable
+from headgate_events.client.interfaces import Activity
 from headgate_events.client.kafka import Settings
 from headgate_events.client.reader import TopicReader
 from headgate_events.markers import decode_marker
 from headgate_events.names import DEFAULT_NAMESPACE
 from headgate_events.partitioner import partition_of
+from headgate_events.records import Record
 from headgate_events.schema.workers import Marker
 from headgate_events.topics import Topics
 
 SNAPSHOT_TIMEOUT_S: Final = 60.0
 
 
-class ActivityReader:
+class ActivityReader(Activity):
     """Knows what was said about each channel. Belongs to one thread; contacts nobody before it is asked.
 
     `flush_on_all_idle` is the valve's switch: whether the largest watermark is taken when the last channel goes idle.
@@ -59,11 +61,20 @@ class ActivityReader:
             self._table = ActivityTable(flush_on_all_idle=self._flush)
             self._markers.start(dict.fromkeys(range(self._markers.partitions(timeout_s))))
         edges: list[ActivityEdge] = []
+        newest: dict[bytes | str | None, Record] = {}
         for batch in self._markers.to_now(max(0.0, deadline - time.monotonic())):
+            if first:
+                # Each marker tells the whole of its channel, so of what was not compacted yet only the newest counts.
+                for record in batch:
+                    newest.pop(record.key(), None)  # so that they stay in the order of the log
+                    newest[record.key()] = record
+                continue
             for record in batch:
                 edges += self._table.apply(record)
+        for record in newest.values():
+            self._table.apply(record)
         self._restored = True
-        return [] if first else edges
+        return edges
 
     def follow(self, timeout_s: float | None = None) -> Iterator[ActivityEdge]:
         """Yield every edge after the last reading, for `timeout_s` seconds; None is for ever.
@@ -98,9 +109,3 @@ class ActivityReader:
         """Let go of the connections. What was read stays readable."""
         self._markers.close()
         self._edges.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()

@@ -1,7 +1,7 @@
-"""What the three clients promise, as Protocols: the real ones and the in-memory twins are both held to them.
+"""What the clients promise, as Protocols: the real ones and the in-memory twins are both held to them.
 
-A program that takes a `Commands`, a `State` or a `History` runs against a cluster and, in its tests, against
-`headgate_events.testing.MemoryHeadgate`.
+A program that takes a `Commands`, a `State`, a `History` or an `Activity` runs against a cluster and, in its tests,
+against `headgate_events.testing.MemoryHeadgate`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, Self, Unpack
 
+from headgate_events.client.channels import ActivityEdge, ActivityTable
 from headgate_events.client.handle import CommandHandle
 from headgate_events.client.request import CommandOptions
 from headgate_events.client.sequence import HistoryItem
@@ -16,6 +17,7 @@ from headgate_events.client.table import Change
 from headgate_events.schema.commands import PositionPolicy
 from headgate_events.schema.config import StreamConfig
 from headgate_events.schema.state import StreamState
+from headgate_events.schema.workers import Marker
 
 Config = StreamConfig | Mapping[str, Any]
 
@@ -135,4 +137,25 @@ class History(Closing, Protocol):
         `from_version` counts within an incarnation and keeps what belongs to that version or a later one; `since_ms` is
         the time of the decision. `timeout_s` bounds the whole reading; None is 60 s up to now, then for ever.
         """
+        ...
+
+
+class Activity(Closing, Protocol):
+    """Knows what was said about each channel: who is idle, since when, on what proof. Belongs to one thread."""
+
+    @property
+    def table(self) -> ActivityTable:
+        """What was said, as last read."""
+        ...
+
+    def refresh(self, timeout_s: float = 60.0) -> list[ActivityEdge]:
+        """Read up to what was said when this was called, and return the edges since the last call (none at first)."""
+        ...
+
+    def follow(self, timeout_s: float | None = None) -> Iterator[ActivityEdge]:
+        """Yield every edge after the last reading, for `timeout_s` seconds; None is for ever."""
+        ...
+
+    def past(self, stream: str, *, since_ms: int | None = None, timeout_s: float = 60.0) -> Iterator[Marker]:
+        """Yield the edges of a stream that are still kept, oldest first: each is a marker with its proof."""
         ...

@@ -10,6 +10,7 @@ import pytest
 from headgate_events.client.sequence import ChainBreak, Entry, Gap
 from headgate_events.codec import encode
 from headgate_events.errors import InvalidRequest, NotFound
+from headgate_events.idleness.signals import Status as Edges
 from headgate_events.records import HistoryRecord, Input
 from headgate_events.schema.history import Outcome, Transition
 from headgate_events.testing import MemoryHeadgate
@@ -152,3 +153,66 @@ class Refused:
             "input_id": item.id,
         }
         self.records = (HistoryRecord("outcome", "commands-0-0-0", payload, encode(payload)),)
+
+
+def test_what_a_test_says_of_channels_is_read_as_of_a_cluster(memory: MemoryHeadgate) -> None:
+    run(memory, partitions=2)
+    activity = memory.activity
+    assert activity.refresh() == []
+    assert activity.table.status("departures") is None
+    memory.say("departures", "ACTIVE", watermark=1_000)
+    memory.advance(5_000)
+    memory.say("departures", "IDLE", partition=0, position=7)
+    memory.say("departures", watermark=2_000, partition=1)
+    told = [(edge.channel and edge.channel.partition, edge.status.value) for edge in activity.refresh()]
+    assert told == [(0, "ACTIVE"), (1, "ACTIVE"), (0, "IDLE")]
+    assert (activity.table.status("departures"), activity.table.watermark("departures")) == (Edges.ACTIVE, 2_000)
+    memory.say("departures", "IDLE", partition=1)
+    assert [(edge.channel, edge.at_ms) for edge in activity.follow(0)][-1] == (None, memory.now_ms)
+    first, *_ = activity.table.channels("departures")
+    assert first.evidence is not None
+    assert (first.evidence.position, first.evidence.end) == (7, 7)
+    assert [(each.channel.partition, each.status) for each in activity.past("departures")] == [
+        (0, "ACTIVE"), (1, "ACTIVE"), (0, "IDLE"), (1, "IDLE"),
+    ]  # fmt: skip
+    assert list(activity.past("departures", since_ms=memory.now_ms + 1)) == []
+
+
+def test_a_command_that_waits_for_idle_is_decided_once_every_partition_is(memory: MemoryHeadgate) -> None:
+    run(memory, partitions=2)
+    memory.commands.pause("departures", when_idle=True)
+    memory.say("departures", "IDLE", partition=0)
+    assert status(memory) == "RUNNING"
+    memory.say("departures", "IDLE", partition=1)
+    assert status(memory) == "DRAINING"
+    with pytest.raises(InvalidRequest, match="none of its tasks speaks"):
+        memory.say("departures", "ACTIVE")
+
+
+def test_what_was_said_before_a_pause_is_not_said_of_the_run_after_it(memory: MemoryHeadgate) -> None:
+    run(memory)
+    memory.say("departures", "IDLE")
+    memory.commands.pause("departures", force=True)
+    memory.report("departures", "fenced")
+    memory.commands.resume("departures", command_id="r")
+    memory.report("departures", "positions-checked", {"command_id": "r", "passed": True, "positions": {}})
+    memory.commands.pause("departures", when_idle=True)
+    assert status(memory) == "RUNNING"
+    with pytest.raises(InvalidRequest, match="Nothing was said yet"):
+        memory.say("departures", watermark=3)
+    memory.say("departures", "IDLE")
+    assert status(memory) == "DRAINING"
+
+
+def test_nothing_is_said_of_a_stream_or_a_partition_that_is_not_there(memory: MemoryHeadgate) -> None:
+    with pytest.raises(NotFound):
+        memory.say("nosuch", "IDLE")
+    with pytest.raises(InvalidRequest):
+        memory.say("departures", "IDLE")
+    run(memory)
+    with pytest.raises(InvalidRequest):
+        memory.say("departures", "IDLE", partition=4)
+    with pytest.raises(InvalidRequest, match="Nothing was said yet"):
+        memory.say("departures", watermark=1)
+    with pytest.raises(InvalidRequest, match="is said of no channel"):
+        memory.say("departures", "idle")

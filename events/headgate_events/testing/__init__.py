@@ -5,6 +5,9 @@
     memory.commands.start("departures")
     memory.report("departures", "validation-passed", {"revision": 1, "partitions": {"a": 3}})
     assert memory.state.get("departures").status == "RUNNING"
+    memory.say("departures", "IDLE")
+    memory.activity.refresh()
+    assert memory.activity.table.status("departures") == "IDLE"
 
 Commands really fold: the decider is the controller's own, loaded by its name when it is first needed, because what
 users import does not import the controller. Commands and reports pass through the real codec, so a record that a
@@ -16,7 +19,6 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from threading import Condition
 from typing import Any, Final, Unpack
 
@@ -31,56 +33,36 @@ from headgate_events.client.table import Change, CompactedTable
 from headgate_events.codec import decode_input, encode, history_headers, read, report_headers
 from headgate_events.envelope import Headers
 from headgate_events.errors import InvalidRequest, NotFound, SendFailed
+from headgate_events.idleness.signals import Status
+from headgate_events.markers import ChannelId
 from headgate_events.names import DEFAULT_NAMESPACE
 from headgate_events.records import Family, HistoryRecord, Input, Unreadable
 from headgate_events.schema.common import InputPosition
 from headgate_events.schema.history import Outcome
 from headgate_events.schema.reports import REPORT_KINDS
 from headgate_events.schema.state import StreamState
+from headgate_events.testing.activity import Markers, MemoryActivity
+from headgate_events.testing.records import START_MS, StoredRecord
 from headgate_events.topics import Topics
 
-START_MS: Final = 1_767_225_600_000
-"""The time at which a new MemoryHeadgate stands: 2026-01-01 00:00 UTC."""
+__all__ = [
+    "START_MS",
+    "MemoryActivity",
+    "MemoryCommands",
+    "MemoryHeadgate",
+    "MemoryHistory",
+    "MemoryState",
+    "StoredRecord",
+]
+
 _DECIDER: Final = "headgate.core.decider"
 _DEADLINES: Final = "headgate.core.deadlines"
+
+STATUSES: Final = tuple(each.value for each in Status)
 
 Fold = Callable[[dict[str, Any] | None, Input], Any]
 """(state or None, input) → an object with `state` and `records`, like `headgate.core.decider.fold`."""
 Refuse = Callable[[Unreadable], HistoryRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
-    """One record in memory, with the methods of a consumed Kafka message."""
-
-    stored_topic: str
-    stored_partition: int
-    stored_offset: int
-    stored_key: bytes | None
-    stored_value: bytes | None
-    stored_headers: Headers = ()
-    at_ms: int = START_MS
-
-    def topic(self) -> str:
-        return self.stored_topic
-
-    def partition(self) -> int:
-        return self.stored_partition
-
-    def offset(self) -> int:
-        return self.stored_offset
-
-    def key(self) -> bytes | None:
-        return self.stored_key
-
-    def value(self) -> bytes | None:
-        return self.stored_value
-
-    def headers(self) -> Headers:
-        return self.stored_headers
-
-    def timestamp(self) -> tuple[int, int]:
-        return (2, self.at_ms)
 
 
 class _Core:
@@ -290,7 +272,9 @@ class MemoryHistory(History):
 
 
 class MemoryHeadgate:
-    """One namespace in memory: `commands`, `state` and `history` are the clients, the rest plays the cluster's part.
+    """One namespace in memory: `commands`, `state`, `history` and `activity` are the clients.
+
+    The rest plays the cluster's part: `report` and `say` are its workers, `advance` is its time.
 
     `fold` and `refuse` replace the controller's own decider. Safe to use from several threads.
     """
@@ -308,6 +292,8 @@ class MemoryHeadgate:
         self.commands = MemoryCommands(self._core, check_actor(actor))
         self.state = MemoryState(self._core)
         self.history = MemoryHistory(self._core)
+        self._markers = Markers(self._core.topics, self._core.changed)
+        self.activity = MemoryActivity(self._markers, _wait)
 
     @property
     def now_ms(self) -> int:
@@ -357,9 +343,67 @@ class MemoryHeadgate:
         )
         return self._core.append("reports", stream.encode(), headers, encode(fields))
 
+    def say(
+        self,
+        stream: str,
+        status: str | None = None,
+        *,
+        topic: str | None = None,
+        partition: int | None = None,
+        watermark: int | None = None,
+        position: int | None = None,
+        reason: str | None = None,
+        worker: str = "worker",
+    ) -> None:
+        """Say, as its worker would, that partitions of a running stream are ACTIVE, IDLE or FINISHED.
+
+        Without `topic` or `partition` it is said of all of them; without `status` only the watermark is told (epoch
+        milliseconds). `position` is where the worker stands, and what proves an IDLE. A command that waits for idle is
+        decided once every partition is. Raises NotFound when there is no such stream, InvalidRequest when it has no
+        tasks that could say so.
+        """
+        state = self._core.states.get(stream)
+        if state is None:
+            raise NotFound(f"There is no stream {stream!r}.", hint="Create it first.")
+        if status not in {None, *STATUSES}:
+            raise InvalidRequest(f"{status!r} is said of no channel.", hint=f"Known: {', '.join(STATUSES)}.")
+        said = None if status is None else Status(status)
+        channels = [
+            ChannelId(stream, name, number)
+            for name, count in (state["partitions"] or {}).items()
+            for number in range(count)
+            if topic in {None, name} and partition in {None, number}
+        ]
+        if state["status"] not in {"RUNNING", "FAILED"} or not channels:
+            raise InvalidRequest(
+                f"{stream} is {state['status']}: none of its tasks speaks of such a partition.",
+                hint="Start the stream, and name a partition that `validation-passed` listed.",
+            )
+        for channel in channels:
+            self._markers.say(
+                state,
+                channel,
+                said,
+                self._core.now_ms,
+                watermark=watermark,
+                position=position,
+                reason=reason,
+                worker=worker,
+            )
+        self._idle_reached(stream)
+
     def append(self, family: Family, key: bytes, headers: Headers, value: bytes) -> InputPosition:
         """Append a raw record, well-formed or not, as any Kafka client could."""
         return self._core.append(family, key, headers, value)
+
+    def _idle_reached(self, stream: str) -> None:
+        """Report the fact that commands wait for, as the stream's first worker would."""
+        state = self._core.states[stream]
+        for pending in list(state["scheduled"].values()):
+            present = self._core.states[stream]
+            waits = pending["when_idle"] and pending["not_before_ms"] is None
+            if waits and present["status"] == "RUNNING" and self._markers.is_idle(present):
+                self.report(stream, "idle-reached", {"command_id": pending["command_id"]})
 
     def _next_deadline(self, until_ms: int) -> tuple[str, Any] | None:
         module = _controller(_DEADLINES)
