@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from headgate.cli.connection import Connection
@@ -50,7 +51,12 @@ def connect(target: Target) -> Connection:
     def activity() -> ActivityReader:
         return ActivityReader(servers, namespace, kafka=reading)
 
-    return Connection(commands, state, history, workers, activity)
+    def ends(topic: str, partitions: Iterable[int], timeout_s: float) -> dict[int, int]:
+        from headgate_events.client.kafka import high_watermarks
+
+        return high_watermarks(servers, kafka, topic, partitions, timeout_s)
+
+    return Connection(commands, state, history, workers, activity, ends)
 
 
 def connect_workers(target: Target) -> WorkersClient:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from headgate.cli.activities import Activity, cell, proof_cell, wide_cell
 from headgate.cli.connection import StateJson
 from headgate.cli.goals import newest_error
 from headgate.cli.wording import age, safe
 
-COLUMNS: Final = ("NAME", "STATUS", "SINCE", "REVISION", "TASKS", "FAILED", "CONDITIONS", "REASON/BY")
-WIDE_COLUMNS: Final = (*COLUMNS[:-1], "VERSION", "SOURCE", "DESTINATION", "ERROR", "LABELS", "REASON/BY")
+COLUMNS: Final = ("NAME", "STATUS", "SINCE", "ACTIVITY", "REVISION", "TASKS", "FAILED", "CONDITIONS", "REASON/BY")
+WIDE_COLUMNS: Final = (*COLUMNS[:-1], "PROOF", "VERSION", "SOURCE", "DESTINATION", "ERROR", "LABELS", "REASON/BY")
 REASON_LIMIT: Final = 60
 PARTITIONS_SHOWN: Final = 4
 
 
-def row(state: StateJson, now_ms: int, *, wide: bool) -> Sequence[str]:
+def row(state: StateJson, now_ms: int, activity: Activity, *, wide: bool) -> Sequence[str]:
     """Return one stream's cells, for COLUMNS or WIDE_COLUMNS."""
     revision = state["revision"]
     config = state["config"]
@@ -23,6 +24,7 @@ def row(state: StateJson, now_ms: int, *, wide: bool) -> Sequence[str]:
         state["stream"],
         state["status"],
         age(state["since_ms"], now_ms),
+        (wide_cell if wide else cell)(activity, now_ms),
         f"{revision['desired']}/{revision['applied']}" + ("!" if revision.get("rejected") else ""),
         f"{len(state['tasks'])}/{config['parallelism']}",
         failed_cell(state, now_ms),
@@ -31,6 +33,7 @@ def row(state: StateJson, now_ms: int, *, wide: bool) -> Sequence[str]:
     if wide:
         error = newest_error(state)
         cells += [
+            proof_cell(activity, now_ms),
             str(state["version"]),
             connector(config["source"]),
             connector(config["destination"]),
@@ -47,15 +50,15 @@ def failed_cell(state: StateJson, now_ms: int) -> str:
         return ""
     numbers = [str(number) for _, number in failed]
     if not numbers:
-        cell = "all"
+        said = "all"
     else:
         known = sum((state.get("partitions") or {}).values())
         more = f",+{len(numbers) - PARTITIONS_SHOWN}" if len(numbers) > PARTITIONS_SHOWN else ""
-        cell = ",".join(numbers[:PARTITIONS_SHOWN]) + more + (f" of {known}" if known else "")
+        said = ",".join(numbers[:PARTITIONS_SHOWN]) + more + (f" of {known}" if known else "")
     retry_ms = next_retry_ms(state)
     if retry_ms is None:
-        return cell
-    return f"{cell}, retry in {age(now_ms, retry_ms)}" if retry_ms > now_ms else f"{cell}, retries now"
+        return said
+    return f"{said}, retry in {age(now_ms, retry_ms)}" if retry_ms > now_ms else f"{said}, retries now"
 
 
 def failed_partitions(state: StateJson) -> list[tuple[str, int]] | None:

@@ -8,7 +8,7 @@ outcomes and transitions are plain JSON objects here, since all that the command
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 from headgate.cli.target import Target
 
 if TYPE_CHECKING:
-    from headgate_events.client.activity import ActivityReader
     from headgate_events.client.handle import CommandHandle
-    from headgate_events.client.interfaces import Commands, History, State
+    from headgate_events.client.interfaces import Activity, Commands, History, State
     from headgate_events.client.request import CommandOptions
     from headgate_events.client.sequence import HistoryItem
     from headgate_events.client.table import Change
@@ -49,10 +48,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LiveTask:
-    """What a worker last said of one of its tasks, as a JSON object."""
+    """What a worker last said of one of its tasks, as a JSON object, and when that was heard."""
 
     worker: str
     said: Mapping[str, Any]
+    heard_ms: int | None = None
 
 
 class Connection:
@@ -64,8 +64,10 @@ class Connection:
         state: Callable[[], State],
         history: Callable[[], History],
         workers: Callable[[], WorkersClient] | None = None,
-        activity: Callable[[], ActivityReader] | None = None,
+        activity: Callable[[], Activity] | None = None,
+        ends: Callable[[str, Iterable[int], float], Mapping[int, int]] | None = None,
     ) -> None:
+        self._ends = ends
         self._make_workers = workers
         self._make_activity = activity
         self._make_commands = commands
@@ -90,10 +92,9 @@ class Connection:
         return None if self._make_workers is None else self._opened.enter_context(closing(self._make_workers()))
 
     @cached_property
-    def activity(self) -> ActivityReader:
-        """The reader of what was said about channels."""
-        assert self._make_activity is not None, "the in-memory twin says nothing about channels"
-        return self._opened.enter_context(self._make_activity())
+    def activity(self) -> Activity | None:
+        """The reader of what was said about channels; None where there is none."""
+        return None if self._make_activity is None else self._opened.enter_context(self._make_activity())
 
     def send(self, order: Order) -> CommandHandle:
         """Send a command without waiting for its answer; many may be under way. Raises what the client raises."""
@@ -107,6 +108,16 @@ class Connection:
         """Yield every change after the last `states()`, for a time; None is for ever."""
         return self._state.follow(timeout_s)
 
+    def ends(self, topics: Mapping[str, int], timeout_s: float) -> dict[tuple[str, int], int]:
+        """Return where each partition of these topics ends now, by topic and number. Raises ClusterUnreachable."""
+        if self._ends is None:
+            return {}
+        return {
+            (topic, number): end
+            for topic, count in topics.items()
+            for number, end in self._ends(topic, range(count), timeout_s).items()
+        }
+
     def live(self, timeout_s: float = OPEN_TIMEOUT_S) -> dict[str, list[LiveTask]]:
         """Return what workers that are heard last said of their tasks, by stream."""
         found: dict[str, list[LiveTask]] = {}
@@ -117,7 +128,7 @@ class Connection:
         for name, sight in sights.items():
             if sight.beat is not None and sight.standing(now_ms) in {"live", "cordoned", "stopping"}:
                 for task in sight.beat.get("tasks") or ():
-                    found.setdefault(task["stream"], []).append(LiveTask(name, task))
+                    found.setdefault(task["stream"], []).append(LiveTask(name, task, sight.heard_ms))
         return found
 
     def history(

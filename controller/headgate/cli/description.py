@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from headgate.cli.activities import Activity, freshness, sentence
 from headgate.cli.columns import connector, failed_partitions, next_retry_ms
 from headgate.cli.connection import LiveTask, StateJson
 from headgate.cli.goals import check_line, drained
@@ -15,20 +16,28 @@ from headgate.cli.wording import age, plural, safe, when
 INDENT = "  "
 MOST_ERRORS = 10
 MOST_CHANNELS = 20
+BEFORE_IT_RAN = frozenset({"NOT_STARTED", "STARTING"})
 
 
-def describe(state: StateJson, last: Sequence[Mapping[str, Any]], now_ms: int, tasks: Sequence[LiveTask] = ()) -> None:
+def describe(
+    state: StateJson,
+    last: Sequence[Mapping[str, Any]],
+    now_ms: int,
+    tasks: Sequence[LiveTask],
+    activity: Activity,
+) -> None:
     """Print one stream; `last` are its newest transitions with their cause, `tasks` what its workers say now."""
-    for line in lines(state, now_ms, tasks):
+    for line in lines(state, now_ms, tasks, activity):
         say(line)
     if last:
         say("Last transitions:")
         table(COLUMNS, [cells(each) for each in last])
 
 
-def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask] = ()) -> Iterator[str]:
+def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask], activity: Activity) -> Iterator[str]:
     """Yield the lines of every section but the history."""
-    yield from _status(state, now_ms)
+    yield from _status(state, now_ms, activity)
+    yield from _channels(activity, now_ms)
     yield from _conditions(state, now_ms)
     yield from _errors(state, now_ms)
     yield from _revision(state)
@@ -53,7 +62,7 @@ def _fact(name: str, value: object) -> str:
     return f"{name + ':':<14}{value}"
 
 
-def _status(state: StateJson, now_ms: int) -> Iterator[str]:
+def _status(state: StateJson, now_ms: int, activity: Activity) -> Iterator[str]:
     config, last = state["config"], state["last"]
     status = str(state["status"])
     yield _fact("Name", state["stream"])
@@ -62,6 +71,8 @@ def _status(state: StateJson, now_ms: int) -> Iterator[str]:
         f"{coloured(status, STATUS_COLOURS.get(status, ''))} for {age(state['since_ms'], now_ms)}, "
         f"since {when(state['since_ms'])}",
     )
+    if state["status"] not in BEFORE_IT_RAN:
+        yield _fact("Activity", sentence(activity, state, now_ms))
     yield _fact("By", f"{safe(last['actor'])} ({last['kind']}, version {last['version']})")
     if last.get("reason"):
         yield _fact("Reason", safe(last["reason"]))
@@ -146,25 +157,24 @@ def _live(tasks: Sequence[LiveTask], now_ms: int, epoch: int) -> Iterator[str]:
         yield "Now, by the workers' heartbeats:"
     for task in tasks:
         yield INDENT + task_line(task, now_ms, epoch)
-        if task.said["phase"] == "running" and task.said["epoch"] == epoch:
-            yield from _channels(task.said.get("channels") or ())
 
 
-def _channels(channels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what a task says of the activity of its partitions, since when, and what proves that they are empty."""
-    for channel in channels[:MOST_CHANNELS]:
-        place = f"{INDENT}{INDENT}{channel['topic']}:{channel['partition']}"
-        status = channel.get("status")
-        if status is None:
+def _channels(activity: Activity, now_ms: int) -> Iterator[str]:
+    """Yield what was said of each partition, since when, what proves that it is empty, and how fresh that word is."""
+    if activity.unheard == len(activity.channels):
+        return
+    for channel in activity.channels[:MOST_CHANNELS]:
+        place = f"{INDENT}{channel.topic}:{channel.partition}"
+        if channel.status is None:
             yield f"{place} has said neither IDLE nor ACTIVE yet"
             continue
-        line = f"{place} {status} since {when(channel['since_ms'])}"
-        if channel.get("fetched_at_ms") is not None:
-            at = when(channel["fetched_at_ms"])
-            line += f" (position {channel['position']:,}, end {channel['end']:,}, fetched at {at})"
-        yield line
-    if len(channels) > MOST_CHANNELS:
-        yield f"{INDENT}{INDENT}and {len(channels) - MOST_CHANNELS} more: `headgate activity` shows all"
+        line = f"{place} {channel.status}" + (f" since {when(channel.since_ms)}" if channel.since_ms else "")
+        if channel.fetched_at_ms is not None:
+            at = when(channel.fetched_at_ms)
+            line += f" (position {channel.position or 0:,}, end {channel.end or 0:,}, fetched at {at})"
+        yield f"{line}, {freshness(channel, now_ms, held=activity.held_by is not None)}"
+    if len(activity.channels) > MOST_CHANNELS:
+        yield f"{INDENT}and {len(activity.channels) - MOST_CHANNELS} more: `headgate activity` shows all"
 
 
 def task_line(task: LiveTask, now_ms: int, epoch: int) -> str:

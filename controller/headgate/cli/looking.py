@@ -8,6 +8,7 @@ from typing import Final
 import typer
 
 from headgate.cli import connection as connections
+from headgate.cli.activities import activity_of, payload, read_activity
 from headgate.cli.choosing import check_names, labels_of, now_ms
 from headgate.cli.columns import COLUMNS, WIDE_COLUMNS, row
 from headgate.cli.connection import OPEN_TIMEOUT_S, Connection, LiveTask, StateJson
@@ -17,6 +18,7 @@ from headgate.cli.output import STATUS_COLOURS, Format, note, say, several, tabl
 from headgate.cli.selector import parse_selector
 from headgate.cli.target import Target
 from headgate.cli.verbs import target_of
+from headgate_events.client.channels import ActivityTable
 from headgate_events.errors import InvalidRequest
 
 WITH_TASKS: Final = frozenset({"RUNNING", "DRAINING", "FAILED", "FAILED_PERMANENTLY"})
@@ -28,16 +30,18 @@ def get_streams(names: Sequence[str] | None, selector: str | None, form: Format,
     target = target_of(where)
     with connections.open_connection(target) as connection:
         found, missing = pick(connection, names, selector)
+        said = read_activity(connection) if found and form is not Format.NAME else None
     if form in {Format.JSON, Format.YAML}:
         if found or not missing:
-            several(found, form, alone=len(names or ()) == 1)
+            several([with_activity(state, said) for state in found], form, alone=len(names or ()) == 1)
     elif form is Format.NAME:
         for state in found:
             say(str(state["stream"]))
     elif found:
         wide = form is Format.WIDE
         now = now_ms()
-        table(WIDE_COLUMNS if wide else COLUMNS, [row(state, now, wide=wide) for state in found], STATUS_COLOURS)
+        rows = [row(state, now, activity_of(state, said), wide=wide) for state in found]
+        table(WIDE_COLUMNS if wide else COLUMNS, rows, STATUS_COLOURS)
     end(target, found, missing, selector)
 
 
@@ -49,16 +53,31 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
     target = target_of(where)
     with connections.open_connection(target) as connection:
         found, missing = pick(connection, names, selector)
+        live = connection.live() if any(state["status"] in WITH_TASKS for state in found) else {}
+        said = read_activity(connection) if found else None
         if form in {Format.JSON, Format.YAML}:
             if found or not missing:
-                several(found, form, alone=len(names or ()) == 1)
+                whole = [with_activity(state, said, tasks_now(live, state), channels=True) for state in found]
+                several(whole, form, alone=len(names or ()) == 1)
         else:
-            live = connection.live() if any(state["status"] in WITH_TASKS for state in found) else {}
             for number, state in enumerate(found):
                 if number:
                     say("")
-                describe(state, last_transitions(connection, state), now_ms(), tasks_now(live, state))
+                tasks = tasks_now(live, state)
+                activity = activity_of(state, said, tasks)
+                describe(state, last_transitions(connection, state), now_ms(), tasks, activity)
     end(target, found, missing, selector)
+
+
+def with_activity(
+    state: StateJson, said: ActivityTable | None, tasks: Sequence[LiveTask] = (), *, channels: bool = False
+) -> StateJson:
+    """Return a state with its activity beside its status, for programs; null where it could not be read."""
+    found = dict(state)
+    since = list(found).index("since_ms") + 1
+    known = said is not None or tasks
+    activity = payload(activity_of(state, said, tasks), channels=channels) if known else None
+    return dict([*list(found.items())[:since], ("activity", activity), *list(found.items())[since:]])
 
 
 def tasks_now(live: Mapping[str, Sequence[LiveTask]], state: StateJson) -> list[LiveTask]:

@@ -1,31 +1,50 @@
-"""`activity`: each channel of a stream with its status, since when, its watermark, and the proof of an IDLE."""
+"""`activity`: each channel of a stream with its status, since when, watermark, proof, lag, and how fresh that word is.
+
+The words come from the markers, and who has a partition now from the heartbeats. The lag is what the source holds
+beyond the stream's position, asked of the source's broker where the command line can reach it: that is the cluster of
+the streams, not one that a connection of the administrator names.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import typer
 
 from headgate.cli import connection as connections
+from headgate.cli.activities import (
+    COLOURS,
+    Activity,
+    Channel,
+    activity_of,
+    edge_json,
+    edge_line,
+    freshness,
+    payload,
+    read_activity,
+    wide_cell,
+)
 from headgate.cli.choosing import now_ms
-from headgate.cli.connection import Connection
+from headgate.cli.connection import Connection, StateJson, shown
 from headgate.cli.exits import OK, REFUSED
+from headgate.cli.looking import tasks_now
 from headgate.cli.options import Where
-from headgate.cli.output import Format, as_json, note, say, structured, table
+from headgate.cli.output import STATUS_COLOURS, Format, as_json, as_yaml, coloured, note, say, structured, table
 from headgate.cli.verbs import target_of
 from headgate.cli.wording import age, past_ms, when
-from headgate_events.client.activity import ActivityReader
-from headgate_events.client.channels import ActivityEdge, ChannelActivity
-from headgate_events.errors import InvalidRequest
+from headgate.core.idleness.possible import why_never_idle
+from headgate_events.client.channels import ActivityEdge
+from headgate_events.errors import HeadgateError, InvalidRequest
 from headgate_events.names import check_stream_name
 from headgate_events.schema.workers import Marker
 
-COLUMNS: Final = ("CHANNEL", "STATUS", "SINCE", "WATERMARK", "PROOF", "WORKER")
+COLUMNS: Final = ("CHANNEL", "STATUS", "SINCE", "WATERMARK", "LAG", "PROOF", "HEARD")
 EDGE_COLUMNS: Final = ("TIME", "CHANNEL", "STATUS", "REASON", "WATERMARK", "PROOF", "WORKER")
-COLOURS: Final = {"ACTIVE": "green", "IDLE": "blue", "FINISHED": "dim", "HELD": "yellow"}
-STANDING: Final = frozenset({"NOT_STARTED", "PAUSED", "FAILED", "FAILED_PERMANENTLY"})
-"""Where a stream stands still: what its channels said last is no news of their sources."""
 ALL: Final = "(all)"
+SLICE_S: Final = 0.25
+LAG_S: Final = 3.0
 
 
 def show_activity(name: str, edges: bool, since: str | None, follow: bool, form: Format, where: Where) -> None:
@@ -33,67 +52,95 @@ def show_activity(name: str, edges: bool, since: str | None, follow: bool, form:
     check_stream_name(name)
     if edges and follow:
         raise InvalidRequest("--edges and --watch do not go together.", hint="Give one of the two.")
+    if since is not None and not edges:
+        raise InvalidRequest("--since goes with --edges only.", hint="Add --edges, or leave --since out.")
     since_ms = None if since is None else past_ms(since, "--since", now_ms())
     target = target_of(where)
     with connections.open_connection(target) as connection:
         if edges:
-            _print_past(list(connection.activity.past(name, since_ms=since_ms)), form)
+            reader = connection.activity
+            _print_past([] if reader is None else list(reader.past(name, since_ms=since_ms)), form)
             raise typer.Exit(OK)
-        lifecycle = _status_of(connection, name)
-        if lifecycle is None:
+        state = connection.states().get(name)
+        if state is None:
             note(f"There is no stream {name} in {target.namespace}. See `headgate get`. (stream.not_found)")
             raise typer.Exit(REFUSED)
-        reader = connection.activity
-        reader.refresh()
-        _print(reader, name, lifecycle, form)
+        _print(connection, state, form)
         if follow:
-            for edge in reader.follow():
-                if edge.stream == name:
-                    _print_edge(edge, form)
+            _follow(connection, state, form)
 
 
-def _status_of(connection: Connection, name: str) -> str | None:
-    state = connection.states().get(name)
-    return None if state is None else str(state["status"])
-
-
-def _print(reader: ActivityReader, name: str, lifecycle: str, form: Format) -> None:
-    channels = reader.table.channels(name)
-    status, since_ms = reader.table.status(name), reader.table.since_ms(name)
-    watermark = reader.table.watermark(name)
-    held = lifecycle in STANDING
+def _print(connection: Connection, state: StateJson, form: Format) -> None:
+    said = read_activity(connection)
+    tasks = tasks_now(connection.live(), state)
+    seen = activity_of(state, said, tasks)
+    channels = [_standing(each, state) for each in seen.channels]
+    ends = _ends(connection, state)
+    lags = [_lag(each, ends) for each in channels]
     if form in {Format.JSON, Format.YAML}:
-        structured(
-            {
-                "stream": name,
-                "status": None if status is None else "HELD" if held else status.value,
-                "held_by": lifecycle if held else None,
-                "since_ms": since_ms,
-                "watermark": watermark,
-                "channels": [_json(each) for each in channels],
-            },
-            form,
-        )
+        whole = payload(dataclasses.replace(seen, channels=channels), channels=True)
+        for each, lag in zip(whole["channels"], lags, strict=True):
+            each["lag"] = lag
+        structured({"stream": state["stream"], "lifecycle": state["status"], **whole}, form)
     elif form is Format.NAME:
         for each in channels:
-            say(f"{each.channel.topic}/{each.channel.partition}")
-    elif not channels:
-        note(f"Nothing was said about {name} yet: markers are off, or it never ran.")
+            say(f"{each.topic}/{each.partition}")
+    elif not channels or (seen.unheard == len(channels) and not tasks):
+        note(f"Nothing was said about {state['stream']}: {_why_silent(state, seen)}.")
     else:
-        now = now_ms()
-        rows = [_row(each, now) for each in channels]
-        assert status is not None
-        told = "HELD" if held else status.value
-        whole = (ALL, told, _since(since_ms, now), _time(watermark), f"the stream is {lifecycle}" if held else "", "")
-        table(COLUMNS, [*rows, whole], COLOURS)
+        now, held = now_ms(), seen.held_by is not None
+        rows = [_row(each, lag, now, held=held) for each, lag in zip(channels, lags, strict=True)]
+        known = [lag for lag in lags if lag is not None]
+        total = f"{sum(known):,}" if len(known) == len(lags) else ""
+        word = wide_cell(dataclasses.replace(seen, since_ms=None), now) or "not known"
+        table(COLUMNS, [*rows, (ALL, word, _age(seen.since_ms, now), _time(seen.watermark), total, "", "")], COLOURS)
 
 
-def _row(each: ChannelActivity, now: int) -> tuple[str, ...]:
-    place = f"{each.channel.topic}/{each.channel.partition}"
-    return (place, each.status.value, _since(each.since_ms, now), _time(each.watermark), _proof(each), each.worker)
+def _why_silent(state: StateJson, seen: Activity) -> str:
+    if state["status"] in {"NOT_STARTED", "STARTING"}:
+        return f"it is {state['status']}"
+    never = why_never_idle(state["config"])
+    return never or ("its tasks have just begun" if seen.read else "the markers could not be read")
 
 
-def _since(since_ms: int | None, now: int) -> str:
+def _standing(each: Channel, state: StateJson) -> Channel:
+    """Add where a drained partition stands, which its receipt tells."""
+    receipts = ((state.get("drain") or {}).get("receipts") or {}).get(each.topic) or {}
+    receipt = receipts.get(str(each.partition))
+    if state["status"] != "PAUSED" or receipt is None:
+        return each
+    return dataclasses.replace(each, position=max(int(receipt["end"]), each.end or 0))
+
+
+def _ends(connection: Connection, state: StateJson) -> Mapping[tuple[str, int], int]:
+    """Ask where the source ends now; nothing where it is not of this cluster, or gives no answer in time."""
+    source = state["config"]["source"]
+    if source["kind"] != "kafka" or source.get("connection") is not None:
+        return {}
+    try:
+        return connection.ends(state.get("partitions") or {}, LAG_S)
+    except HeadgateError:
+        return {}
+
+
+def _lag(each: Channel, ends: Mapping[tuple[str, int], int]) -> int | None:
+    end = ends.get((each.topic, each.partition))
+    return None if end is None or each.position is None else max(0, end - each.position)
+
+
+def _row(each: Channel, lag: int | None, now: int, *, held: bool) -> tuple[str, ...]:
+    return (
+        f"{each.topic}/{each.partition}",
+        each.status or "",
+        _age(each.since_ms, now),
+        _time(each.watermark),
+        "" if lag is None else f"{lag:,}",
+        "" if each.fetched_at_ms is None else f"{each.end} of {each.end}, seen {when(each.fetched_at_ms)}",
+        freshness(each, now, held=held) if each.status is not None or each.owner is not None else "",
+    )
+
+
+def _age(since_ms: int | None, now: int) -> str:
     return "" if since_ms is None else age(since_ms, now)
 
 
@@ -101,55 +148,87 @@ def _time(watermark: int | None) -> str:
     return "" if watermark is None or not 0 <= watermark < 253_402_300_800_000 else when(watermark)
 
 
-def _proof(each: ChannelActivity | Marker) -> str:
-    evidence = each.evidence
-    return "" if evidence is None else f"{evidence.position} of {evidence.end}, seen {when(evidence.fetched_at_ms)}"
+def _follow(connection: Connection, state: StateJson, form: Format) -> None:
+    """Print each edge, and each change of the stream's status, until an interrupt or the stream's end."""
+    reader, name = connection.activity, str(state["stream"])
+    if reader is None:
+        return
+    try:
+        while True:
+            for change in connection.follow(SLICE_S):
+                if change.stream != name:
+                    continue
+                if change.state is None:
+                    _print_change(name, state, None, form)
+                    return
+                after = shown(change.state)
+                if after["status"] != state["status"]:
+                    _print_change(name, state, activity_of(after, reader.table), form, after)
+                state = after
+            for edge in reader.follow(SLICE_S):
+                if edge.stream == name:
+                    _print_edge(edge, activity_of(state, reader.table), form)
+    except KeyboardInterrupt:
+        # The way to end it.
+        return
 
 
-def _json(each: ChannelActivity) -> dict[str, Any]:
-    return {
-        "topic": each.channel.topic,
-        "partition": each.channel.partition,
-        "status": each.status.value,
-        "since_ms": each.since_ms,
-        "watermark": each.watermark,
-        "reason": each.reason,
-        "evidence": None if each.evidence is None else each.evidence.model_dump(mode="json"),
-        "worker": each.worker,
-        "token": list(each.token),
-        "told_ms": each.told_ms,
-    }
-
-
-def _print_edge(edge: ActivityEdge, form: Format) -> None:
-    place = ALL if edge.channel is None else f"{edge.channel.topic}/{edge.channel.partition}"
-    if form is Format.JSON:
-        channel = None if edge.channel is None else {"topic": edge.channel.topic, "partition": edge.channel.partition}
-        told = {"stream": edge.stream, "channel": channel, "status": edge.status.value, "at_ms": edge.at_ms}
-        say(as_json(told, indent=False))
+def _print_change(
+    name: str, before: StateJson, seen: Activity | None, form: Format, after: StateJson | None = None
+) -> None:
+    if form in {Format.JSON, Format.YAML}:
+        activity = None if seen is None else payload(seen, channels=False)
+        _print_one(
+            {"stream": name, "lifecycle": None if after is None else after["status"], "activity": activity}, form
+        )
+    elif after is None:
+        say(f"{when(now_ms())}  {name}  deleted")
     else:
-        say(f"{when(edge.at_ms)}   {place}   {edge.status.value}")
+        status = str(after["status"])
+        told = "" if seen is None else wide_cell(dataclasses.replace(seen, since_ms=None), now_ms())
+        shown_status = coloured(status, STATUS_COLOURS.get(status, ""))
+        words = [
+            when(after["updated_ms"]),
+            name,
+            f"{before['status']} → {shown_status}",
+            f"stream {told or 'not known'}",
+        ]
+        say("  ".join(words))
 
 
-def _print_past(edges: list[Marker], form: Format) -> None:
+def _print_edge(edge: ActivityEdge, seen: Activity, form: Format) -> None:
+    if form in {Format.JSON, Format.YAML}:
+        _print_one({**edge_json(edge), "activity": payload(seen, channels=False)}, form)
+    elif form is Format.NAME and edge.channel is not None:
+        say(f"{edge.channel.topic}/{edge.channel.partition}")
+    elif edge.channel is not None:
+        say(edge_line(edge, seen))
+
+
+def _print_one(told: Mapping[str, Any], form: Format) -> None:
+    say(as_json(told, indent=False) if form is Format.JSON else "---\n" + as_yaml(told))
+
+
+def _print_past(edges: Sequence[Marker], form: Format) -> None:
     if form in {Format.JSON, Format.YAML}:
         structured({"items": [each.model_dump(mode="json") for each in edges]}, form)
+    elif form is Format.NAME:
+        for each in edges:
+            say(f"{each.channel.topic}/{each.channel.partition}")
     elif edges:
-        table(
-            EDGE_COLUMNS,
-            [
-                (
-                    when(each.emitted_at_ms),
-                    f"{each.channel.topic}/{each.channel.partition}",
-                    each.status or "",
-                    each.reason or "",
-                    _time(each.watermark),
-                    _proof(each),
-                    each.worker,
-                )
-                for each in edges
-            ],
-            COLOURS,
-        )
+        table(EDGE_COLUMNS, [_past_row(each) for each in edges], COLOURS)
     else:
         note("No edge is kept.")
+
+
+def _past_row(each: Marker) -> tuple[str, ...]:
+    proof = each.evidence
+    return (
+        when(each.emitted_at_ms),
+        f"{each.channel.topic}/{each.channel.partition}",
+        each.status or "",
+        each.reason or "",
+        _time(each.watermark),
+        "" if proof is None else f"{proof.position} of {proof.end}, seen {when(proof.fetched_at_ms)}",
+        each.worker,
+    )

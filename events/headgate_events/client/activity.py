@@ -71,8 +71,8 @@ class ActivityReader(Activity):
                 continue
             for record in batch:
                 edges += self._table.apply(record)
-        for record in newest.values():
-            self._table.apply(record)
+        for last in newest.values():
+            self._table.apply(last)
         self._restored = True
         return edges
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from headgate.cli import connection, looking, main, past
+from headgate.cli import connection, looking, main, past, quiet, watching
 from headgate_events.testing import MemoryHeadgate
 
 MOVED = {"start": 0, "end": 10, "read": 10, "written": 10, "worker": "w1"}
@@ -54,10 +54,11 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryHeadgate:
             lambda: contextlib.nullcontext(memory.commands),  # type: ignore[arg-type, return-value]
             lambda: contextlib.nullcontext(memory.state),  # type: ignore[arg-type, return-value]
             lambda: contextlib.nullcontext(memory.history),  # type: ignore[arg-type, return-value]
+            activity=lambda: contextlib.nullcontext(memory.activity),  # type: ignore[arg-type, return-value]
         )
 
     monkeypatch.setattr(connection, "open_connection", open_connection)
-    for module in (looking, past):
+    for module in (looking, past, quiet, watching):
         monkeypatch.setattr(module, "now_ms", lambda: memory.now_ms)
     monkeypatch.setenv("HEADGATE_ACTOR", "ana")
     return memory
