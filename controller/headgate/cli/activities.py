@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from headgate.cli.connection import Connection, LiveTask, StateJson
 from headgate.cli.output import coloured, note
-from headgate.cli.wording import age, plural, when
+from headgate.cli.wording import age, plural, seconds, when
 from headgate.core.idleness.possible import why_never_idle
 from headgate_events.client.channels import ActivityEdge, ActivityTable, ChannelActivity
 from headgate_events.errors import HeadgateError
@@ -112,7 +112,7 @@ def activity_of(state: StateJson, table: ActivityTable | None, live: Iterable[Li
     elif state["status"] == "RUNNING" and not state["tasks"]:
         unassigned = state["conditions"].get("unassigned")
         status, since_ms = "OWNERLESS", None if unassigned is None else unassigned["since_ms"]
-    watermark = None if table is None or not channels else table.watermark(state["stream"])
+    watermark = _watermark(state, table, channels, said)
     return Activity(status, since_ms, held_by, said, said_since_ms, watermark, channels, table is not None)
 
 
@@ -196,6 +196,15 @@ def _whole(channels: Sequence[Channel]) -> tuple[Literal["ACTIVE", "IDLE", "FINI
     return whole, None if whole is None else (min if whole == "ACTIVE" else max)(times, default=None)
 
 
+def _watermark(
+    state: StateJson, table: ActivityTable | None, channels: Sequence[Channel], said: str | None
+) -> int | None:
+    """Return how far event time has come: as the valve has it, and of a stream that is all idle the newest (R12)."""
+    if said in QUIET:
+        return max((each.watermark for each in channels if each.watermark is not None), default=None)
+    return None if table is None or not channels else table.watermark(state["stream"])
+
+
 def cell(activity: Activity, now_ms: int) -> str:
     """Write it in a few characters: `IDLE 5m`, `HELD`; empty where nothing is known."""
     if activity.status is None:
@@ -271,7 +280,9 @@ def edge_line(edge: ActivityEdge, seen: Activity) -> str:
     words = [when(edge.at_ms), edge.stream, f"{place[0]}:{place[1]}", coloured(status, COLOURS[status])]
     channel = next((each for each in seen.channels if (each.topic, each.partition) == place), None)
     if channel is not None and status in QUIET and channel.fetched_at_ms is not None:
-        words.append(f"at {channel.position} of {channel.end}, seen {when(channel.fetched_at_ms)}")
+        words.append(
+            f"at {channel.position} of {channel.end} for {seconds((edge.at_ms - channel.fetched_at_ms) / 1_000)}"
+        )
     if channel is not None and status == "ACTIVE" and channel.reason:
         words.append(channel.reason)
     idle, count = seen.idle, len(seen.channels)

@@ -16,6 +16,10 @@ from headgate.cli.wording import safe
 
 GAP: Final = "   "
 EMPTY: Final = "-"
+PADDING: Final = 2
+"""The blanks that belong to a column on a terminal."""
+WHOLE: Final = 12
+"""Up to which width a column is not broken over lines on a terminal, as long as others can be."""
 
 
 class Format(StrEnum):
@@ -105,12 +109,18 @@ def _drawn(columns: Sequence[str], cells: Sequence[Sequence[str]], colours: Mapp
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(highlight=False)
+    widths = [max(len(row[index]) for row in (columns, *cells)) for index in range(len(columns))]
+    shown = list(range(len(columns)))
+    if sum(widths) + PADDING * len(shown) > console.width:
+        # Where room is short, a column that holds nothing gives its place to the others.
+        shown = [index for index in shown if index == 0 or any(row[index] != EMPTY for row in cells)]
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")
+    for index in shown:
+        drawn.add_column(columns[index], overflow="fold", no_wrap=widths[index] <= WHOLE)
     for row in cells:
-        drawn.add_row(*(Text(cell, style=colours.get(cell, "")) for cell in row))
-    Console(highlight=False).print(drawn)
+        drawn.add_row(*(Text(row[index], style=colours.get(row[index], "")) for index in shown))
+    console.print(drawn)
 
 
 def coloured(text: str, style: str) -> str:

@@ -33,12 +33,12 @@ from headgate.cli.looking import tasks_now
 from headgate.cli.options import Where
 from headgate.cli.output import STATUS_COLOURS, Format, as_json, as_yaml, coloured, note, say, structured, table
 from headgate.cli.verbs import target_of
-from headgate.cli.wording import age, past_ms, when
+from headgate.cli.wording import age, past_ms, seconds, when
 from headgate.core.idleness.possible import why_never_idle
 from headgate_events.client.channels import ActivityEdge
 from headgate_events.errors import HeadgateError, InvalidRequest
 from headgate_events.names import check_stream_name
-from headgate_events.schema.workers import Marker
+from headgate_events.schema.workers import Evidence, Marker
 
 COLUMNS: Final = ("CHANNEL", "STATUS", "SINCE", "WATERMARK", "LAG", "PROOF", "HEARD")
 EDGE_COLUMNS: Final = ("TIME", "CHANNEL", "STATUS", "REASON", "WATERMARK", "PROOF", "WORKER")
@@ -135,9 +135,15 @@ def _row(each: Channel, lag: int | None, now: int, *, held: bool) -> tuple[str, 
         _age(each.since_ms, now),
         _time(each.watermark),
         "" if lag is None else f"{lag:,}",
-        "" if each.fetched_at_ms is None else f"{each.end} of {each.end}, seen {when(each.fetched_at_ms)}",
-        freshness(each, now, held=held) if each.status is not None or each.owner is not None else "",
+        "" if each.fetched_at_ms is None else f"{each.end} of {each.end}, {_age(each.fetched_at_ms, now)} ago",
+        _heard(each, now, held=held),
     )
+
+
+def _heard(each: Channel, now: int, *, held: bool) -> str:
+    if each.owner is not None and each.heard_ms is not None:
+        return f"{each.owner}, {age(each.heard_ms, now)} ago"
+    return "" if each.status is None else freshness(each, now, held=held)
 
 
 def _age(since_ms: int | None, now: int) -> str:
@@ -221,6 +227,11 @@ def _print_past(edges: Sequence[Marker], form: Format) -> None:
         note("No edge is kept.")
 
 
+def _held_s(each: Marker, proof: Evidence) -> str:
+    """Say how long it had been empty by then."""
+    return seconds(max(0, each.emitted_at_ms - proof.fetched_at_ms) / 1_000)
+
+
 def _past_row(each: Marker) -> tuple[str, ...]:
     proof = each.evidence
     return (
@@ -229,6 +240,6 @@ def _past_row(each: Marker) -> tuple[str, ...]:
         each.status or "",
         each.reason or "",
         _time(each.watermark),
-        "" if proof is None else f"{proof.position} of {proof.end}, seen {when(proof.fetched_at_ms)}",
+        "" if proof is None else f"{proof.position} of {proof.end} for {_held_s(each, proof)}",
         each.worker,
     )

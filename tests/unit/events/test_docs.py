@@ -1,17 +1,21 @@
-"""The example on the page of records and topics works as it stands there."""
+"""The examples that need no Kafka work as they stand on their pages."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from headgate_events.testing import MemoryHeadgate
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "records-and-topics.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-def test_the_example_runs() -> None:
-    (example,) = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "MemoryHeadgate" in code]
+@pytest.mark.parametrize("page", ["records-and-topics.md", "idleness.md"])
+def test_the_example_runs(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "MemoryHeadgate" in code]
     names: dict[str, object] = {}
     exec(example, names)  # the page is ours
     assert isinstance(names["memory"], MemoryHeadgate)
