@@ -116,6 +116,11 @@ def load_flights() -> list[Flight]:
     ]
 
 
+def longest_silence(flights: Sequence[Flight]) -> int:
+    """Return the number of the first departure after the longest time without any: after the blizzard of 8 February."""
+    return max(range(1, len(flights)), key=lambda at: flights[at].timestamp_ms - flights[at - 1].timestamp_ms)
+
+
 def by_airport(flights: Sequence[Flight]) -> list[list[Flight]]:
     """Return the departures of each airport in order; the index is the partition."""
     parted: list[list[Flight]] = [[] for _ in AIRPORTS]

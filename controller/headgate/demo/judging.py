@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 from headgate.demo.checker import Arrival, Bounds, Findings, Verdict, check_destination
-from headgate.demo.flights import AIRPORTS
+from headgate.demo.flights import AIRPORTS, Flight
 from headgate.demo.scene import STREAM, Scene
 from headgate.demo.view import View
 from headgate_events.client.history import HistoryReader
 from headgate_events.client.sequence import Entry
+from headgate_events.idleness.signals import Status
 from headgate_events.schema.common import Receipt
 from headgate_events.schema.history import Transition
 from headgate_events.schema.state import StreamState
 
 READ_TIMEOUT_S: Final = 60.0
 HISTORY_TIMEOUT_S: Final = 30.0
+ACTIVITY_TIMEOUT_S: Final = 30.0
 VERIFY_TIMEOUT_S: Final = 60.0
 WORKERS_WORK: Final = frozenset({"source-listed", "partition-drained", "task-started", "task-stopped"})
 """Kinds of transitions that only workers cause; they are counted and not listed."""
@@ -56,6 +58,69 @@ def check_receipts(view: View, scene: Scene, state: StreamState) -> None:
         all(count > 0 for count in waiting),
         f"it was paused in the middle: {' + '.join(f'{count:,}' for count in waiting)} departures wait already",
     )
+
+
+def all_idle(scene: Scene) -> bool:
+    """Whether the workers have said IDLE of every airport, and so of the stream as a whole."""
+    scene.activity.refresh(ACTIVITY_TIMEOUT_S)
+    table = scene.activity.table
+    channels = table.channels(STREAM)
+    return (
+        len(channels) == len(AIRPORTS)
+        and all(channel.status is Status.IDLE for channel in channels)
+        and table.status(STREAM) is Status.IDLE
+    )
+
+
+def is_active(scene: Scene, partition: int) -> bool:
+    """Whether the workers have said ACTIVE of one airport."""
+    scene.activity.refresh(ACTIVITY_TIMEOUT_S)
+    channels = scene.activity.table.channels(STREAM)
+    return any(each.channel.partition == partition and each.status is Status.ACTIVE for each in channels)
+
+
+def check_idle(view: View, scene: Scene) -> None:
+    """Show the proof of each IDLE, and compare it with the broker's own answers and with the data set."""
+    channels = scene.activity.table.channels(STREAM)
+    sent = scene.flights[: scene.traffic.silence_at]
+    ends = scene.cluster.ends(scene.source, len(AIRPORTS))
+    proofs = {each.channel.partition: each.evidence for each in channels}
+    positions = [None if (proof := proofs.get(number)) is None else proof.position for number in range(len(AIRPORTS))]
+    for number, proof in sorted(proofs.items()):
+        if proof is not None:
+            fetched = datetime.fromtimestamp((proof.fetched_at_ms or 0) / 1_000, UTC)
+            last = next(flight for flight in reversed(sent) if flight.partition == number)
+            view.detail(
+                f"{AIRPORTS[number]}: read up to {proof.position:,}, which was the end at {fetched:%H:%M:%S} UTC; its "
+                f"last departure was at {last.departed[11:]}"
+            )
+    view.check(
+        positions == ends,
+        f"all three are IDLE where the broker says that their partitions end ({', '.join(f'{at:,}' for at in ends)})",
+    )
+    watermark = scene.activity.table.watermark(STREAM)
+    view.check(
+        watermark == sent[-1].timestamp_ms - 1,
+        f"the stream is IDLE as a whole, and its event time has come to {sent[-1].departed.replace('T', ' ')}",
+    )
+
+
+def check_woken(view: View, scene: Scene, flight: Flight) -> None:
+    """Show who woke with the first departure after a silence, and check that nobody else did."""
+    silent = scene.flights[: scene.traffic.silence_at]
+    last = next(each for each in reversed(silent) if each.origin == flight.origin)
+    minutes = (flight.timestamp_ms - last.timestamp_ms) // 60_000
+    view.say(
+        f"{flight.carrier} {flight.number} to {flight.destination} leaves {flight.origin} at {flight.departed[11:]}, "
+        f"{minutes // 60} h {minutes % 60} min after the last one."
+    )
+    statuses = {AIRPORTS[each.channel.partition]: each.status for each in scene.activity.table.channels(STREAM)}
+    others = [airport for airport in AIRPORTS if airport != flight.origin]
+    view.check(
+        statuses.get(flight.origin) is Status.ACTIVE and all(statuses.get(each) is Status.IDLE for each in others),
+        f"{flight.origin} is ACTIVE with it; {' and '.join(others)} are IDLE still",
+    )
+    view.check(scene.activity.table.status(STREAM) is Status.ACTIVE, "so the stream as a whole is ACTIVE")
 
 
 def check_month(view: View, scene: Scene, thresholds: tuple[int, int], bounds: Sequence[Bounds] | None) -> Verdict:

@@ -29,6 +29,7 @@ from headgate.demo.traffic import Traffic
 from headgate.demo.view import View
 from headgate.demo.watch import Watch
 from headgate.settings import load_settings
+from headgate_events.client.activity import ActivityReader
 from headgate_events.client.commands import CommandClient
 from headgate_events.client.state import StateReader
 from headgate_events.errors import EnvironmentProblem, HeadgateError
@@ -139,6 +140,7 @@ def _set_up(view: View, broker: ChosenBroker, folder: Path, pace: float, cleanup
         processes=processes,
         commands=cleanup.enter_context(CommandClient(servers, namespace, source="headgate/demo", kafka=kafka)),
         states=states,
+        activity=cleanup.enter_context(ActivityReader(servers, namespace, kafka=kafka)),
         traffic=traffic,
         watch=watch,
     )
@@ -206,6 +208,7 @@ def _stay(view: View, scene: Scene) -> None:
         "headgate get -o wide",
         f"headgate describe {STREAM}",
         f"headgate history {STREAM}",
+        f"headgate activity {STREAM} --edges",
         f"headgate resume {STREAM} --wait --reason 'one more look'",
         f"headgate pause {STREAM} --dry-run",
         "headgate watch",

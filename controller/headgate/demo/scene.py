@@ -17,6 +17,7 @@ from headgate.demo.processes import Processes
 from headgate.demo.traffic import Traffic
 from headgate.demo.view import Lane, Picture
 from headgate.demo.watch import Watch
+from headgate_events.client.activity import ActivityReader
 from headgate_events.client.commands import CommandClient
 from headgate_events.client.state import StateReader
 from headgate_events.errors import HeadgateError
@@ -49,6 +50,7 @@ class Scene:
     processes: Processes
     commands: CommandClient
     states: StateReader
+    activity: ActivityReader
     traffic: Traffic
     watch: Watch
     by_airport: list[list[Flight]] = field(init=False)

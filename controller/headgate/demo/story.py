@@ -31,6 +31,9 @@ QUIET_S: Final = 4.0
 TAKEOVER_TIMEOUT_S: Final = 40.0
 FLOW_TIMEOUT_S: Final = 60.0
 REST_TIMEOUT_S: Final = 60.0
+IDLE_TIMEOUT_S: Final = 40.0
+IDLE_AFTER_S: Final = 2.0
+"""How long a partition has to be empty, on evidence, before IDLE is said of it."""
 FLOWING: Final = 1_000
 """So many more departures are waited for before the next thing happens, to let the traffic be seen."""
 
@@ -47,6 +50,7 @@ class Story:
         """Tell it from the creation of the stream to its last pause. Raises StoryBroke, or the environment's errors."""
         self._create()
         self._start()
+        self._fall_silent()
         self._pause_in_traffic()
         self._prove_silence()
         self._resume()
@@ -80,8 +84,37 @@ class Story:
         )
         owners = self._wait_for_both_workers()
         view.say(f"Both workers carry it: {_shares(owners)}.")
-        self._wait_for_flow()
+        scene.wait_until(
+            "traffic on every partition",
+            lambda: min(scene.watch.arrived) > 0 and sum(scene.watch.arrived) >= FLOWING,
+            FLOW_TIMEOUT_S,
+        )
         view.check(True, f"departures flow from every airport ({_counted(scene.watch.arrived)} so far)")
+
+    def _fall_silent(self) -> None:
+        view, scene = self._view, self._scene
+        scene.traffic.hurry()
+        silence_at = scene.traffic.silence_at
+        scene.wait_until(
+            "every departure up to the blizzard having been carried",
+            lambda: scene.traffic.silent and sum(scene.watch.arrived) == silence_at,
+            FLOW_TIMEOUT_S,
+        )
+        view.step("A blizzard closes the airports, on 8 February")
+        began = time.monotonic()
+        scene.wait_until("IDLE of every airport", lambda: judging.all_idle(scene), IDLE_TIMEOUT_S)
+        view.say(
+            f"No departure for {IDLE_AFTER_S:g} s and more: after {time.monotonic() - began:.1f} s the workers say "
+            "IDLE, each on evidence:"
+        )
+        judging.check_idle(view, scene)
+        view.step("The first departure after it")
+        flight = scene.traffic.first_after()
+        scene.wait_until(
+            f"ACTIVE of {flight.origin}", lambda: judging.is_active(scene, flight.partition), IDLE_TIMEOUT_S
+        )
+        judging.check_woken(view, scene, flight)
+        scene.traffic.go_on()
 
     def _pause_in_traffic(self) -> None:
         view, scene = self._view, self._scene
@@ -214,6 +247,7 @@ class Story:
             "destination": {"kind": "kafka", "topic": scene.destination, "partition": "source"},
             "delivery": "exactly_once",
             "parallelism": PARALLELISM,
+            "idleness": {"idle_after_s": IDLE_AFTER_S, "event_time": {"source": "timestamp"}},
             "labels": {"team": "flights"},
         }
 

@@ -1,7 +1,8 @@
 """A month of departures, produced faster than it happened: steadily while the story needs it, then the rest at once.
 
 A steady pace would run out on a slow machine before the story is through, so once only the reserve is left it slows
-down, until `let_go` says that no step needs traffic any more.
+down, until `let_go` says that no step needs traffic any more. Where all airports were silent for longest it stands
+still, until the story has seen that: `hurry` comes there sooner, `first_after` sends one departure, `go_on` the others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from headgate.demo.cluster import Cluster, ClusterFailed
-from headgate.demo.flights import AIRPORTS, Flight
+from headgate.demo.flights import AIRPORTS, Flight, longest_silence
 
 RESERVE: Final = 0.3
 """The share of the month that is kept back until `let_go`."""
@@ -37,10 +38,14 @@ class Traffic:
         self._topic = topic
         self._flights = flights
         self._pace = pace
+        self.silence_at = longest_silence(flights) if len(flights) > 1 else len(flights)
+        """The number of the first departure after the longest silence."""
+        self._up_to = self.silence_at
         self._producer: Producer = cluster.producer()
         self._failure: str | None = None
         self._ended = threading.Event()
         self._free = threading.Event()
+        self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
     @property
@@ -52,6 +57,24 @@ class Traffic:
     def finished(self) -> bool:
         """Whether the whole month is acknowledged."""
         return sum(self.sent) == len(self._flights)
+
+    @property
+    def silent(self) -> bool:
+        """Whether everything before the longest silence is acknowledged, and nothing was sent after it."""
+        return sum(self.sent) == self._up_to == self.silence_at
+
+    def hurry(self) -> None:
+        """Come to the longest silence as fast as it goes."""
+        self._hurried.set()
+
+    def first_after(self) -> Flight:
+        """Send the first departure after the longest silence, and return it."""
+        self._up_to = self.silence_at + 1
+        return self._flights[self.silence_at]
+
+    def go_on(self) -> None:
+        """Send what comes after it."""
+        self._up_to = len(self._flights)
 
     def let_go(self) -> None:
         """Produce the rest as fast as it goes."""
@@ -78,13 +101,14 @@ class Traffic:
         while at < len(self._flights) and not self._ended.is_set() and self._failure is None:
             now = time.monotonic()
             pace = self._pace if at < reserve_from else self._pace * SLOW
-            due = AT_ONCE if self._free.is_set() else min(AT_ONCE, due + (now - last) * pace)
+            at_once = self._free.is_set() or (self._hurried.is_set() and at < self.silence_at)
+            due = AT_ONCE if at_once else min(AT_ONCE, due + (now - last) * pace)
             last = now
-            while due >= 1 and at < len(self._flights):
+            while due >= 1 and at < self._up_to:
                 self._produce(self._flights[at])
                 at, due = at + 1, due - 1
             self._producer.poll(0)
-            self._ended.wait(0.001 if self._free.is_set() else TICK_S)
+            self._ended.wait(0.001 if at_once else TICK_S)
         while not self.finished and not self._ended.is_set() and self._failure is None:
             self._producer.poll(TICK_S)
 

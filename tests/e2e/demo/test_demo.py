@@ -48,6 +48,8 @@ def test_the_demo_runs_to_its_end_every_check_holds_and_nothing_is_left(
     assert "[FAILED]" not in done.stdout
     assert f"All {len(held)} checks held" in done.stdout
     assert "each of the 23,698 departures is there" in held
+    assert any(each.startswith("all three are IDLE where the broker says") for each in held)
+    assert "JFK is ACTIVE with it; EWR and LGA are IDLE still" in held
     assert done.stderr == ""
     namespace = re.findall(r"demo-[0-9a-f]{8}", done.stdout)[0]
     assert topics_of(broker, namespace) == []
