@@ -9,49 +9,23 @@ from hypothesis import strategies as st
 
 from headgate_events.idleness.alignment import Alignment
 from headgate_events.idleness.signals import MIN, Edge, Status, Watermark
-from headgate_events.markers import ChannelId
-from headgate_events.schema.workers import Channel, Marker
+from tests.support.markers import CHANNEL, Placed, aligned, marker
 
-CHANNEL = ChannelId("a", "source", 0)
-
-
-class Placed(NamedTuple):
-    at: int
-
-    def offset(self) -> int:
-        return self.at
-
-
-def marker(status: Any, covered: int | None, watermark: int | None = None, claim: int = 1) -> Marker:
-    return Marker(
-        marker="STATUS",
-        stream="a",
-        channel=Channel(topic="source", partition=0),
-        status=status,
-        watermark=watermark,
-        incarnation=1,
-        epoch=1,
-        claim=claim,
-        worker="w",
-        emitted_at_ms=1,
-        dest_topic="t",
-        dest_offsets=None if covered is None else {"0": covered},
-    )
+OTHER = CHANNEL._replace(stream="b")
 
 
 @given(st.lists(st.integers(1, 4), max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=40))
 def test_records_keep_their_order_and_no_watermark_precedes_what_it_covers(steps: list[int], pieces: list[int]) -> None:
-    aligned: Alignment[Placed] = Alignment("t", {0: 0}, ["a"])
-    aligned.expect("a", [CHANNEL])
+    one = aligned("a")
     covered = 0
     for step in steps:
         covered += step
-        aligned.take(marker("ACTIVE", covered, watermark=covered))
+        one.take(marker("ACTIVE", covered, watermark=covered))
     position, found = 0, []
     for piece in pieces:
         batch = [Placed(position + each) for each in range(piece)]
         position += piece
-        found += aligned.release(0, batch, position)
+        found += one.release(0, batch, position)
     records = [each for each in found if isinstance(each, Placed)]
     assert records == [Placed(each) for each in range(position)]
     passed, last = 0, MIN
@@ -63,27 +37,95 @@ def test_records_keep_their_order_and_no_watermark_precedes_what_it_covers(steps
             last = each.value
 
 
-def test_idle_shows_after_the_records_before_it_and_active_before_those_after_it() -> None:
-    aligned: Alignment[Placed] = Alignment("t", {0: 0}, ["a"])
-    aligned.expect("a", [CHANNEL])
-    aligned.take(marker("IDLE", 2, watermark=7))
-    aligned.take(marker("ACTIVE", None))
-    first, second, third = Placed(0), Placed(1), Placed(2)
-    idle, active = Edge(Status.IDLE), Edge(Status.ACTIVE)
-    assert aligned.release(0, [first, second, third], 3) == [first, second, Watermark(7), idle, active, third]
+class Writer(NamedTuple):
+    """What two streams did to one partition, step by step: records, watermarks, silences and owners that change."""
+
+    log: list[tuple[str, int]]
+    markers: list[Any]
 
 
-def test_neither_an_unheard_stream_nor_a_marker_without_a_place_nor_a_former_owner_makes_idle() -> None:
-    aligned: Alignment[Placed] = Alignment("t", {0: 0}, ["a", "b"])
-    aligned.expect("a", [CHANNEL])
-    aligned.take(marker("IDLE", 0))
-    assert aligned.release(0, [], 0) == []
-    aligned.expect("b", [ChannelId("b", "source", 0)])
-    assert aligned.release(0, [], 0) == []
-    alone: Alignment[Placed] = Alignment("t", {0: 0}, ["a"])
-    alone.expect("a", [CHANNEL])
-    alone.take(marker("ACTIVE", None, claim=2))
-    alone.take(marker("IDLE", 0, claim=1))
-    alone.take(marker("IDLE", None, claim=2))
-    assert alone.release(0, [], 9) == []
-    assert (alone.status(0), alone.unplaced) == (Status.ACTIVE, 1)
+@st.composite
+def histories(draw: st.DrawFn) -> Writer:
+    """A writer is ACTIVE before its records, says a time that is true of all it writes later, and IDLE when it rests.
+
+    A record's offset is its time, so a watermark W is true once everything before offset W + 1 was written.
+    """
+    log: list[tuple[str, int]] = []
+    markers: list[Any] = [marker("ACTIVE", None, stream=name) for name in "ab"]
+    said = dict.fromkeys("ab", Status.ACTIVE)
+    claims = dict.fromkeys("ab", 1)
+    for _ in range(draw(st.integers(1, 30))):
+        name = draw(st.sampled_from("ab"))
+        step = draw(st.sampled_from(["record", "watermark", "idle", "owner"]))
+        if step == "record":
+            if said[name] is Status.IDLE:
+                said[name] = Status.ACTIVE
+                markers.append(marker("ACTIVE", None, stream=name, claim=claims[name]))
+            log.append((name, len(log)))
+        elif step == "watermark" and said[name] is Status.ACTIVE:
+            at = len(log)
+            markers.append(marker("ACTIVE", at, watermark=at - 1, stream=name, claim=claims[name], kind="WATERMARK"))
+        elif step == "idle" and said[name] is Status.ACTIVE:
+            said[name] = Status.IDLE
+            markers.append(marker("IDLE", len(log), stream=name, claim=claims[name]))
+        elif step == "owner":
+            claims[name] += 1
+            said[name] = Status.ACTIVE
+            markers.append(marker("ACTIVE", None, stream=name, claim=claims[name]))
+            markers.append(marker("IDLE", 0, stream=name, claim=claims[name] - 1))  # a zombie's
+    return Writer(log, markers)
+
+
+@given(histories(), st.data())
+def test_two_writers_give_no_late_record_no_watermark_while_idle_and_alternating_edges(
+    written: Writer, data: st.DataObject
+) -> None:
+    """Watermarks are true of both writers here, so a record at or below one that was shown before it is a defect."""
+    one = aligned("a", "b")
+    held = data.draw(st.booleans())
+    for each in written.markers:
+        one.take(each)
+    position, last, status = 0, MIN, Status.ACTIVE
+    while position < len(written.log):
+        size = data.draw(st.integers(1, 5))
+        batch = [Placed(offset) for _, offset in written.log[position : position + size]]
+        position += len(batch)
+        if held:
+            one.hold(data.draw(st.sampled_from([(), (CHANNEL,), (CHANNEL, OTHER)])))
+        for each in one.release(0, batch, position):
+            if isinstance(each, Placed):
+                assert each.at > last, "late"
+            elif isinstance(each, Watermark):
+                assert status is Status.ACTIVE
+                assert each.value > last
+                last = each.value
+            else:
+                assert each.status is not status, "edges alternate"
+                status = each.status
+    if held:
+        one.hold(())
+        one.release(0, [], position)
+    resting = {name: [each for each in written.markers if each.stream == name][-1].status for name in "ab"}
+    assert (one.status(0) is Status.IDLE) <= (set(resting.values()) <= {"IDLE"})
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12), st.integers(0, 6))
+def test_one_that_begins_again_anywhere_says_nothing_that_is_too_early_there(ends: list[int], start: int) -> None:
+    one: Alignment[Placed] = Alignment("t")
+    one.expect("a", 1, [CHANNEL])
+    one.begin(0, 0)
+    covered = 0
+    for step in ends:
+        covered += step
+        one.take(marker("ACTIVE", covered, watermark=covered - 1, kind="WATERMARK"))
+    one.release(0, [], covered)
+    begin = min(start, covered)
+    one.begin(0, begin)
+    passed = begin
+    for each in one.release(0, [Placed(offset) for offset in range(begin, covered)], covered):
+        if isinstance(each, Placed):
+            passed = each.at + 1
+        else:
+            assert not isinstance(each, Edge)
+            assert each.value < passed
+    assert one.watermark(0) == covered - 1
