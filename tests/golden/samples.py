@@ -52,6 +52,9 @@ CONFIG: dict[str, Any] = {
         "flap_damping": True,
         "event_time": {"source": "header", "place": "departure", "unit": "ms", "max_out_of_orderness_ms": 60_000},
         "watermark_interval_ms": 1_000,
+        "open_txn": "ignore",
+        "open_txn_cap_s": 75.0,
+        "flush_on_all_idle": "none",
     },
     "strict_lifecycle": False,
     "labels": {"team": "ground", "air.port/area": "north"},
@@ -328,6 +331,8 @@ HEARTBEAT = {
             "last_progress_ms": AT - 1_000,
             "at_end": True,
             "waits_for": "the destination's answer",
+            "activity": "IDLE",
+            "activity_reason": "EMPTY",
             "channels": [
                 {
                     "topic": "flights",
@@ -377,6 +382,7 @@ MARKER = {
     "dest_offsets": {"0": 12, "1": 7},
     "dest_topic": "departures",
     "since_ms": AT,
+    "flush_on_all_idle": "none",
 }
 
 

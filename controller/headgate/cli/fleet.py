@@ -26,6 +26,7 @@ from headgate_events.names import check_worker_name
 
 COLUMNS: Final = ("NAME", "STANDING", "HEARD", "TASKS", "PARTITIONS", "VERSION", "STREAMS")
 STREAMS_SHOWN: Final = 6
+NO_PARTITION: Final = "NO_ASSIGNMENT"
 WAIT_S: Final = 300.0
 
 
@@ -62,7 +63,7 @@ def row(sight: WorkerSight, now_ms: int, *, wide: bool) -> Sequence[str]:
     """Return one worker's cells."""
     beat = sight.beat or {}
     tasks = beat.get("tasks") or ()
-    names = [f"{task['stream']} ({task['phase']})" for task in tasks]
+    names = [f"{task['stream']} ({', '.join(_stands(task))})" for task in tasks]
     more = 0 if wide else len(names) - STREAMS_SHOWN
     streams = ", ".join(names if wide else names[:STREAMS_SHOWN]) + (f", {more} more" if more > 0 else "")
     standing = str(sight.standing(now_ms))
@@ -77,6 +78,17 @@ def row(sight: WorkerSight, now_ms: int, *, wide: bool) -> Sequence[str]:
         str(sum(len(task.get("partitions") or ()) for task in tasks)),
         str(beat.get("version", "")),
         streams,
+    ]
+
+
+def _stands(task: Mapping[str, Any]) -> list[str]:
+    """Say how a task stands: its phase, and its activity where it says one."""
+    activity = task.get("activity")
+    if activity is None:
+        return [str(task["phase"])]
+    return [
+        str(task["phase"]),
+        f"{activity}: no partition" if task.get("activity_reason") == NO_PARTITION else activity,
     ]
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from headgate.core.idleness.detector import EmptinessDetector, Judgement
+from headgate.core.idleness.detector import EmptinessDetector, Judgement, OpenTransactions
 from headgate.core.idleness.emptiness import FetchEvidence, Judging, Situation
 from headgate.core.idleness.event_time import EventTime, Reader, reader_of
 from headgate.core.idleness.grace import GraceSettings
@@ -86,11 +86,12 @@ class Activity:
         grace = GraceSettings(
             grace_ms=round(config.idle_after_s * 1000), poll_interval_ms=POLL_INTERVAL_MS, damping=config.flap_damping
         )
+        transactions = OpenTransactions(config.open_txn, round(config.open_txn_cap_s * 1000))
         for each, token in tokens.items():
             self._channels[each] = _Channel(
                 token=token,
                 position=positions[each],
-                detector=EmptinessDetector(Judging(isolation=self._isolation), grace),
+                detector=EmptinessDetector(Judging(isolation=self._isolation), grace, transactions),
                 watermark=WatermarkGenerator(disorder_ms),
             )
             self._silent.add(each)
@@ -170,13 +171,20 @@ class Activity:
         return markers
 
     def due(
-        self, now_ms: int, in_flight: Collection[TopicPartition], high_of: EndOf, *, fed: bool = False
+        self,
+        now_ms: int,
+        in_flight: Collection[TopicPartition],
+        high_of: EndOf,
+        stable_of: EndOf | None = None,
+        *,
+        fed: bool = False,
     ) -> list[Payload]:
         """Return the IDLE and watermark markers to commit now, after everything that was written before.
 
         Ask after each answered poll. Channels `in_flight` have records that are not committed yet.
         Each IDLE is checked against the broker once more: an end beyond the one that the reader met means records to
-        come, or an open transaction that may bring some. An answer that does not come means no IDLE.
+        come, or an open transaction that may bring some. An answer that does not come means no IDLE. Where the stream
+        lets an open transaction go after its cap, `stable_of` tells the one from the other: the last stable offset.
 
         `fed` says that another stream writes the source. Then an end that was met proves nothing, since that stream may
         be busy and filter everything out: the channels are ACTIVE, with that reason, for as long as it lasts.
@@ -193,7 +201,7 @@ class Activity:
             if not fed:
                 judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
             if judgement is not None and judgement.status is Status.IDLE:
-                if (marker := self._idle(place, channel, judgement, now_ms, high_of)) is not None:
+                if (marker := self._idle(place, channel, judgement, now_ms, high_of, stable_of)) is not None:
                     markers.append(marker)
             elif self._reader is None or not late_enough or channel.said is not Status.ACTIVE:
                 continue
@@ -217,12 +225,25 @@ class Activity:
         return self._say(place, channel, Status.ACTIVE, "UPSTREAM", now_ms)
 
     def _idle(
-        self, place: TopicPartition, channel: _Channel, judgement: Judgement, now_ms: int, high_of: EndOf
+        self,
+        place: TopicPartition,
+        channel: _Channel,
+        judgement: Judgement,
+        now_ms: int,
+        high_of: EndOf,
+        stable_of: EndOf | None,
     ) -> Payload | None:
         evidence = judgement.evidence
         assert evidence is not None, "no IDLE without evidence"
-        high = high_of(place)
-        if high is None or high > evidence.position:
+        high, reason = high_of(place), "EMPTY"
+        if high is not None and high > evidence.position and self._only_a_transaction(place, evidence, stable_of):
+            if not judgement.alert:
+                # Back to ACTIVE, knowing what holds it: the detector counts how long, and lets it go past the cap.
+                channel.detector.end_listed(evidence.position + 1, now_ms)
+                channel.detector.fetch_answered(FetchEvidence(evidence.position, evidence.position, high, now_ms))
+                return None
+            reason = "OPEN_TXN"
+        elif high is None or high > evidence.position:
             # Back to ACTIVE, until the reader meets an end again: unknown is never idle.
             channel.detector.end_listed(evidence.position + 1, now_ms)
             if high is None:
@@ -232,7 +253,12 @@ class Activity:
         channel.proof = self._proof(evidence.position, evidence.position, high, evidence.at_ms)
         channel.watermark.due()
         self._silent.add(place)
-        return self._say(place, channel, Status.IDLE, "EMPTY", now_ms)
+        return self._say(place, channel, Status.IDLE, reason, now_ms)
+
+    def _only_a_transaction(self, place: TopicPartition, evidence: FetchEvidence, stable_of: EndOf | None) -> bool:
+        """Say whether nothing but an open transaction stands behind the position, where the stream lets those go."""
+        ignored = self._config.open_txn == "ignore" and self._isolation == "read_committed" and stable_of is not None
+        return ignored and stable_of is not None and stable_of(place) == evidence.position
 
     def _proof(self, position: int, end: int, high: int | None, at_ms: int) -> dict[str, Any]:
         return {

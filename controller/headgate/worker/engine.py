@@ -241,6 +241,11 @@ class Engine:
         marking = self._marking
         return () if marking is None else marking.activity.beat()
 
+    @property
+    def says(self) -> bool:
+        """Whether anything is said of channels, so that of none there is something to say, too. Any thread may ask."""
+        return self._marking is not None
+
     def _is_quiet(self) -> bool:
         """Say whether nothing is in flight, nothing is left to read, and everything was said that can be."""
         return self.at_end and not self.uncommitted and (self._marking is None or self._marking.activity.quiet)

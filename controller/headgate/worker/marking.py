@@ -78,7 +78,7 @@ class Marking:
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
         fed = bool(self._upstreams.of(self._source))
-        return self.activity.due(self.now_ms(), in_flight, self._high, fed=fed)
+        return self.activity.due(self.now_ms(), in_flight, self._high, self._stable, fed=fed)
 
     def say(
         self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed], channels_total: int | None
@@ -89,6 +89,8 @@ class Marking:
         """
         for each in markers:
             each["channels_total"] = channels_total
+            if self._config.flush_on_all_idle != "max":
+                each["flush_on_all_idle"] = self._config.flush_on_all_idle
         waits = [each for each in markers if each["status"] != "ACTIVE" or each["marker"] != "STATUS"]
         if waits and (covers := self._destination_ends()):
             for each in waits:
@@ -106,6 +108,16 @@ class Marking:
                 self._reader.commit(positions)
             self._append(records)
         for each in markers:
+            if each["status"] == "IDLE" and each["reason"] == "OPEN_TXN":
+                logger.warning(
+                    "IDLE is said although a transaction stands open, for longer than the stream's cap: what it still"
+                    " commits may be late",
+                    action="task.open_transaction_ignored",
+                    stream=self._stream,
+                    partition=each["channel"]["partition"],
+                    position=each["evidence"]["position"],
+                    high=each["evidence"]["high"],
+                )
             if each["marker"] != "WATERMARK":
                 logger.info(
                     "activity",
@@ -148,6 +160,16 @@ class Marking:
             return self._ready().range(place, REQUEST_S).end
         except LogError:
             return None
+
+    def _stable(self, place: TopicPartition) -> int | None:
+        """Ask the source's cluster for a partition's last stable offset: where its committed records end."""
+        asker = self._log.consumer(isolation="read_committed")
+        try:
+            return asker.range(place, REQUEST_S).end
+        except LogError:
+            return None
+        finally:
+            asker.close()
 
     def _destination_ends(self) -> dict[str, Any]:
         topic = self._covered

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
+from headgate.core.idleness.derived import task_activity
 from headgate.ports.destination import RecordRefused, StaleOwner, WriteInDoubt
 from headgate.ports.errors import LogError, LogFatal, StaleMember, TransactionInDoubt
 from headgate.ports.log import TopicPartition
@@ -96,6 +97,10 @@ class Task:
         """Return the task's part of a heartbeat. Any thread may ask."""
         view, engine, phase = self.view, self.engine, self.phase
         failure = next(iter(self.standing), None)
+        channels = engine.channels()
+        activity, reason = None, None
+        if phase == "running" and engine.says:
+            activity, reason = task_activity(each["status"] for each in channels)
         shown = {"confirming": "starting", "ended": "drained"}.get(phase, phase)
         return {
             "stream": view.stream,
@@ -112,7 +117,9 @@ class Task:
             "last_progress_ms": engine.moved_ms,
             "at_end": phase == "running" and engine.at_end,
             "waits_for": self._waits_for(),
-            "channels": engine.channels(),
+            "activity": activity,
+            "activity_reason": reason,
+            "channels": channels,
             "error": None if failure is None else failure.message,
             "next_retry_ms": None if failure is None else failure.next_retry_ms,
         }

@@ -28,6 +28,7 @@ class ActivityReader(Activity):
     """Knows what was said about each channel. Belongs to one thread; contacts nobody before it is asked.
 
     `flush_on_all_idle` is the valve's switch: whether the largest watermark is taken when the last channel goes idle.
+    None takes what each stream's definition says.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class ActivityReader(Activity):
         namespace: str = DEFAULT_NAMESPACE,
         *,
         kafka: Settings | None = None,
-        flush_on_all_idle: bool = True,
+        flush_on_all_idle: bool | None = None,
     ) -> None:
         topics = Topics(namespace)
         self._markers = TopicReader(bootstrap_servers, topics.markers, kafka)

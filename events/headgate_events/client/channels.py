@@ -46,9 +46,12 @@ class ActivityEdge:
 
 
 class ActivityTable:
-    """All channels of all streams, by the newest marker of each. Belongs to one thread."""
+    """All channels of all streams, by the newest marker of each. Belongs to one thread.
 
-    def __init__(self, *, flush_on_all_idle: bool = True) -> None:
+    `flush_on_all_idle` is the valves' switch; None takes what each stream says for itself.
+    """
+
+    def __init__(self, *, flush_on_all_idle: bool | None = None) -> None:
         self._flush = flush_on_all_idle
         self._channels: dict[str, dict[ChannelId, ChannelActivity]] = {}
         self._valves: dict[str, WatermarkValve[ChannelId]] = {}
@@ -137,7 +140,7 @@ class ActivityTable:
         if known is not None and known.epoch is not None and token <= known.epoch:
             return False
         channels = self._channels[stream]
-        self._valves[stream] = valve = WatermarkValve(channels, flush_on_all_idle=self._flush)
+        self._valves[stream] = valve = WatermarkValve(channels)
         for each in channels:
             if each != channel:
                 valve.finish(each, channels[each].token)
@@ -147,7 +150,7 @@ class ActivityTable:
         """Begin a stream that was created, or created again: nothing of its namesake counts."""
         self._incarnations[stream] = incarnation
         self._channels[stream] = {}
-        self._valves[stream] = WatermarkValve((), flush_on_all_idle=self._flush)
+        self._valves[stream] = WatermarkValve(())
         self._since_ms.pop(stream, None)
 
     def _expected(self, marker: Marker, channel: ChannelId) -> list[Signal]:
@@ -167,6 +170,8 @@ class ActivityTable:
         The watermark of an end is left out: MAX among channels that are idle would decide alone (R17).
         """
         valve = self._valves[channel.stream]
+        said_none = marker.flush_on_all_idle == "none"
+        valve.flush_on_all_idle = not said_none if self._flush is None else self._flush
         self._since_ms.setdefault(channel.stream, marker.emitted_at_ms)
         signals = self._expected(marker, channel)
         if valve.channel(channel) is None:

@@ -59,15 +59,16 @@ class WatermarkValve(Generic[Id]):
     """Combines channels; each input returns what leaves in this step, in order: one watermark and one edge at most.
 
     Every step costs O(log n) over n channels, and memory is theirs alone. `flush_on_all_idle=False` leaves out R12's
-    flush: laggards are then on time when they return, and the final watermark depends on the order of departure. An
-    epoch of None is that of a marker without one, which is never fenced. One thread owns a valve.
+    flush: laggards are then on time when they return, and the final watermark depends on the order of departure; it
+    may be changed at any time. An epoch of None is that of a marker without one, which is never fenced. One thread owns
+    a valve.
     """
 
     def __init__(
         self, channels: Iterable[Id], *, profile: Profile = Profile.MAIN, flush_on_all_idle: bool = True
     ) -> None:
         self._main = profile is Profile.MAIN
-        self._flush = flush_on_all_idle
+        self.flush_on_all_idle = flush_on_all_idle
         self._channels: ChannelSet[Id] = ChannelSet()
         self._watermark = MIN
         self._status = Status.ACTIVE
@@ -262,7 +263,7 @@ class WatermarkValve(Generic[Id]):
                 self._emit_minimum(out, highest)
             return
         largest = self._channels.largest_idle()
-        if looks and self._flush and largest is not None:
+        if looks and self.flush_on_all_idle and largest is not None:
             self._emit(largest, out, highest)
         self._emit_idle_if_none_active(out)
 

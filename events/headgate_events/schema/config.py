@@ -120,6 +120,9 @@ class IdlenessConfig(Closed):
     """When a channel counts as idle, and where its markers go.
 
     Without `event_time` there are no watermarks. `flap_damping` makes a channel that flaps wait longer before IDLE.
+    A transaction that stands open in the source holds its partition ACTIVE; with `open_txn: ignore` only until it has
+    stood open for `open_txn_cap_s` (the producers' transaction timeout and a margin). `flush_on_all_idle` says whether
+    whoever combines the channels takes the largest watermark when the last one goes idle.
     """
 
     idle_after_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 5.0
@@ -127,6 +130,9 @@ class IdlenessConfig(Closed):
     flap_damping: bool = True
     event_time: EventTimeConfig | None = None
     watermark_interval_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 1_000
+    open_txn: Literal["hold", "ignore"] = "hold"
+    open_txn_cap_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 75.0
+    flush_on_all_idle: Literal["max", "none"] = "max"
 
 
 class ErrorLimitConfig(Closed):

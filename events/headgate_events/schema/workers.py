@@ -50,6 +50,9 @@ class TaskBeat(Model):
 
     `last_progress_ms` (the worker's clock) is when records last moved, and `at_end` that a fetch newer than the last
     record found nothing more on any partition it owns: a running task with neither is stalled.
+
+    `activity` is derived from the channels of a running task: FINISHED when all of them are, IDLE when all are one or
+    the other, and IDLE with NO_ASSIGNMENT when it holds no partition. None where nothing is said of channels.
     """
 
     stream: StreamName
@@ -68,6 +71,8 @@ class TaskBeat(Model):
     last_progress_ms: TimeMs | None = None
     at_end: bool = False
     waits_for: Text | None = None
+    activity: Literal["IDLE", "ACTIVE", "FINISHED"] | None = None
+    activity_reason: Literal["NO_ASSIGNMENT", "EMPTY", "FINISHED"] | None = None
     channels: Annotated[tuple[ChannelBeat, ...], Field(max_length=100_000, strict=False)] = ()
 
 
@@ -124,7 +129,8 @@ class Marker(Model):
     """The latest status and watermark of one channel: each record tells both, whichever of them changed.
 
     It is to be applied by a reader of `dest_topic` once its positions have passed `dest_offsets`. `since_ms` is when
-    the status was first said.
+    the status was first said. `channels_total` is how many channels the stream has, and `flush_on_all_idle` what it
+    wants of a valve over them (None is `max`). The `watermark` of a channel that is FINISHED is not for the minimum.
     """
 
     kind: Literal["marker"] = "marker"
@@ -145,3 +151,4 @@ class Marker(Model):
     dest_offsets: dict[str, Position] | None = None
     dest_topic: TopicName | None = None
     since_ms: TimeMs | None = None
+    flush_on_all_idle: Literal["max", "none"] | None = None

@@ -160,3 +160,14 @@ def test_a_source_that_gets_another_partition_is_active_until_something_is_known
     told(table, marker(0, "IDLE", channels_total=1))
     assert told(table, marker(0, "IDLE", channels_total=2)) == [(None, ACTIVE)]
     assert told(table, marker(1, "IDLE", channels_total=2)) == [(1, IDLE), (None, IDLE)]
+
+
+def test_a_stream_says_for_itself_whether_all_idle_takes_the_largest_watermark_and_may_change_that() -> None:
+    wants = {"flush_on_all_idle": "none"}
+    ours, by_hand = ActivityTable(), ActivityTable(flush_on_all_idle=True)
+    for table in (ours, by_hand):
+        told(table, marker(0, "ACTIVE", watermark=5, **wants), marker(1, "ACTIVE", watermark=9, **wants))
+        told(table, marker(1, "IDLE", watermark=9, **wants), marker(0, "IDLE", watermark=5, **wants))
+    assert (ours.watermark("departures"), by_hand.watermark("departures")) == (5, 9)
+    told(ours, marker(0, "ACTIVE", watermark=6), marker(0, "IDLE", watermark=6))
+    assert ours.watermark("departures") == 9

@@ -27,6 +27,7 @@ class Task:
         self.now_ms = 1_000_000
         self.positions = {FIRST: 0, SECOND: 0}
         self.high: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
+        self.stable: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
         self.said: list[tuple[int, str, str | None, int | None]] = []
         self.claims = 0
         self.fed = False
@@ -46,7 +47,7 @@ class Task:
             place = TopicPartition(record.topic(), record.partition())
             self.positions[place] = self.high[place] = record.offset() + 1
         self.activity.moved(records, self.positions, ends or {}, self.now_ms)
-        self.note(self.activity.due(self.now_ms, in_flight, self.high.get, fed=self.fed))
+        self.note(self.activity.due(self.now_ms, in_flight, self.high.get, self.stable.get, fed=self.fed))
 
     def end(self, place: TopicPartition, position: int, *records: Any) -> None:
         self.now_ms += 100
@@ -115,6 +116,51 @@ def test_an_open_transaction_or_data_to_come_holds_the_partition_active(task: Ta
     task.high[FIRST] = 3
     task.poll(ends={FIRST: 0})
     task.polls(50)
+    assert task.edges == []
+
+
+def letting_go(cap_s: float) -> Task:
+    task = Task(open_txn="ignore", open_txn_cap_s=cap_s)
+    task.assign(FIRST)
+    task.high[FIRST] = 3
+    task.poll(ends={FIRST: 0})
+    return task
+
+
+def test_an_open_transaction_is_let_go_after_its_cap_where_the_stream_says_so_and_the_marker_says_why() -> None:
+    task = letting_go(cap_s=3)
+    task.polls(40)
+    assert task.edges == []  # a second until it was found, and then the cap
+    task.polls(30)
+    assert (task.edges, task.reasons) == ([(0, "IDLE")], ["OPEN_TXN"])
+    task.polls(50)
+    task.poll(record(FIRST, 0))
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+
+
+def test_a_transaction_that_ends_before_its_cap_is_waited_for() -> None:
+    task = letting_go(cap_s=30)
+    task.polls(40)
+    task.high[FIRST] = task.stable[FIRST] = 4
+    task.poll(ends={FIRST: 4})  # it was aborted
+    task.polls(9)
+    assert task.edges == []
+    task.polls(5)
+    assert (task.edges, task.reasons) == ([(0, "IDLE")], ["EMPTY"])
+
+
+def test_committed_records_that_wait_unread_are_no_open_transaction_whatever_the_cap() -> None:
+    task = letting_go(cap_s=0.1)
+    task.stable[FIRST] = 3
+    task.polls(100)
+    assert task.edges == []
+
+
+def test_a_transaction_that_ended_when_the_broker_is_asked_once_more_is_not_let_go() -> None:
+    task = letting_go(cap_s=3)
+    task.polls(40)
+    task.stable[FIRST] = 3
+    task.polls(100)
     assert task.edges == []
 
 
