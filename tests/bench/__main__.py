@@ -1,8 +1,8 @@
 """`python -m tests.bench [NAME …] [--quick] [--write]`: speed as ratios, side by side with hand-written loops.
 
-Names: latency, projector, worker, files, control, restore, idle, valve; all of them without a name. `--quick` takes
-smaller sizes and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between its
-marks.
+Names: latency, projector, worker, markers, files, control, restore, idle, valve; all of them without a name. `--quick`
+takes smaller sizes and fewer turns, to see that it works. `--write` puts the table into docs/performance.md, between
+its marks.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import control, files, idle, latency, measuring, projector, restore, worker
+from tests.bench import control, files, idle, latency, markers, measuring, projector, restore, worker
 from tests.bench.cluster import chosen_cluster
 
 ON_A_CLUSTER = {
     "latency": latency.main,
     "projector": projector.main,
     "worker": worker.main,
+    "markers": markers.main,
     "files": files.main,
     "control": control.main,
     "restore": restore.main,

@@ -7,6 +7,7 @@ is what the destination saw: its records, by the time between its first and its 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from headgate_events import CommandClient, StateReader
 from tests.bench.cluster import Cluster
@@ -30,7 +31,7 @@ def by_hand(cluster: Cluster, source: str, records: int, delivery: str) -> float
         cluster.delete(destination)
 
 
-def by_worker(cluster: Cluster, namespace: str, source: str, records: int, delivery: str) -> float:
+def by_worker(cluster: Cluster, namespace: str, source: str, records: int, delivery: str, **more: Any) -> float:
     """Return records per second of a stream; projector and worker run already, and are idle before and after."""
     destination = cluster.topic("out", PARTITIONS)
     stream = f"copy-{time.monotonic_ns()}"
@@ -38,6 +39,7 @@ def by_worker(cluster: Cluster, namespace: str, source: str, records: int, deliv
         "source": {"topic": source},
         "destination": {"kind": "kafka", "topic": destination},
         "delivery": delivery,
+        **more,
     }
     try:
         with CommandClient(cluster.bootstrap_servers, namespace, actor="bench") as commands:

@@ -15,8 +15,9 @@ say ACTIVE, also where it would have been said before. Whatever fails is begun a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from headgate.core.idleness.detector import EmptinessDetector, Judgement, OpenTransactions
@@ -24,7 +25,7 @@ from headgate.core.idleness.emptiness import FetchEvidence, Judging, Situation
 from headgate.core.idleness.event_time import EventTime, Reader, reader_of
 from headgate.core.idleness.grace import GraceSettings
 from headgate.core.idleness.watermark import WatermarkGenerator
-from headgate.ports.destination import Token, timestamp_of
+from headgate.ports.destination import Token
 from headgate.ports.log import Isolation, TopicPartition
 from headgate.worker.accounts import partition_of
 from headgate_events.idleness.signals import MIN, Status
@@ -71,6 +72,8 @@ class Activity:
         """Whether every channel is said IDLE or FINISHED: only a record or a new owner brings something to say then."""
         event_time = config.event_time
         self._reader: Reader | None = None
+        self._by_timestamp = event_time is not None and event_time.source == "timestamp"
+        self._only_topic: str | None = None
         if event_time is not None:
             self._reader = reader_of(EventTime(event_time.source, event_time.place, event_time.unit))
 
@@ -95,6 +98,7 @@ class Activity:
                 watermark=WatermarkGenerator(disorder_ms),
             )
             self._silent.add(each)
+        self._note_topics()
         self._show()
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
@@ -102,6 +106,7 @@ class Activity:
         for each in partitions:
             self._channels.pop(each, None)
             self._silent.discard(each)
+        self._note_topics()
         self._show()
 
     def read_again(self) -> None:
@@ -113,7 +118,7 @@ class Activity:
         """Return the ACTIVE markers that must be committed before any of these records is written."""
         if not self._silent or not records:
             return []
-        woken = {place for place in map(partition_of, records) if place in self._silent}
+        woken = {place for place, _ in self._runs(records) if place in self._silent}
         markers = []
         for place in sorted(woken):
             channel = self._channels[place]
@@ -270,12 +275,32 @@ class Activity:
         }
 
     def _observe(self, records: Sequence[Record]) -> None:
+        """Take the event times of a batch on: the hot path, so by runs of one partition, and no more than is needed."""
         assert self._reader is not None
-        channels, reader = self._channels, self._reader
-        for record in records:
-            channel = channels.get(partition_of(record))
-            if channel is not None:
-                channel.watermark.observe(reader(timestamp_of(record), record.headers(), record.value()))
+        reader = self._reader
+        for place, run in self._runs(records):
+            channel = self._channels.get(place)
+            if channel is None:
+                continue
+            times: list[int]
+            if self._by_timestamp:
+                times = read = [record.timestamp()[1] for record in run]
+                if min(read) < 0:  # what Kafka says of a record without a timestamp
+                    times = [each for each in read if each >= 0]
+            else:
+                read = [reader(None, record.headers(), record.value()) for record in run]
+                times = [each for each in read if each is not None]
+            channel.watermark.observe_all(times, len(read) - len(times))
+
+    def _runs(self, records: Sequence[Record]) -> Iterator[tuple[TopicPartition, Iterator[Record]]]:
+        """Yield records that follow one another in a batch and are of one partition, with that partition."""
+        if not records:
+            return
+        if self._only_topic is None:
+            yield from groupby(records, partition_of)
+            return
+        for number, run in groupby(records, type(records[0]).partition):  # a function in C, called from C
+            yield TopicPartition(self._only_topic, number or 0), run
 
     def _situation(self, channel: _Channel, now_ms: int, in_flight: bool) -> Situation:
         return Situation(
@@ -317,6 +342,10 @@ class Activity:
             "emitted_at_ms": now_ms,
             "since_ms": channel.since_ms,
         }
+
+    def _note_topics(self) -> None:
+        topics = {place.topic for place in self._channels}
+        self._only_topic = topics.pop() if len(topics) == 1 else None
 
     def _show(self) -> None:
         self._shown = tuple(self._beat_of(place, channel) for place, channel in self._channels.items())

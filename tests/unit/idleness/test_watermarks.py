@@ -37,6 +37,23 @@ def test_records_of_the_newest_time_again_are_on_time_without_disorder() -> None
     assert generator.observe(100) is False
 
 
+@given(
+    st.integers(0, 5),
+    st.lists(st.tuples(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=8), st.booleans()), max_size=8),
+)
+def test_records_in_a_row_count_as_they_would_one_by_one(
+    disorder_ms: int, batches: list[tuple[list[int | None], bool]]
+) -> None:
+    together, singly = WatermarkGenerator(disorder_ms), WatermarkGenerator(disorder_ms)
+    for times, due in batches:
+        known = [each for each in times if each is not None]
+        assert together.observe_all(known, len(times) - len(known)) == sum(singly.observe(each) for each in times)
+        if due:
+            assert together.due() == singly.due()
+        assert (together.seen, together.late, together.without_time) == (singly.seen, singly.late, singly.without_time)
+    assert together.due() == singly.due()
+
+
 def test_late_is_judged_by_what_was_announced() -> None:
     generator = WatermarkGenerator(0)
     generator.observe(100)

@@ -6,6 +6,8 @@ Late is judged by what was announced, since that is what readers downstream have
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headgate_events.idleness.signals import MAX, MIN, saturated
 
 
@@ -43,6 +45,24 @@ class WatermarkGenerator:
             self._largest = event_time_ms
         late = event_time_ms <= self._announced
         self.late += late
+        return late
+
+    def observe_all(self, event_times_ms: Sequence[int], without_time: int = 0) -> int:
+        """Note records in a row, and so many more without a time, as `observe` would; return how many are late.
+
+        The hot path: three loops that run in C, and a look at each only where one of them is late.
+        """
+        self.seen += len(event_times_ms) + without_time
+        self.without_time += without_time
+        if not event_times_ms:
+            return 0
+        newest = max(event_times_ms)
+        if self._largest is None or newest > self._largest:
+            self._largest = newest
+        late = 0
+        if min(event_times_ms) <= self._announced:
+            late = sum(each <= self._announced for each in event_times_ms)
+            self.late += late
         return late
 
     def due(self) -> int | None:
