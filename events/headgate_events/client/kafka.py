@@ -27,6 +27,7 @@ QUEUED_KBYTES: Final = 16 * 1024
 MAX_BATCH: Final = 10_000
 POLL_S: Final = 0.1
 REQUEST_MAX_S: Final = 30.0
+RETRY_S: Final = 0.1
 
 _TRANSIENT: Final = frozenset(
     {
@@ -44,6 +45,7 @@ _TRANSIENT: Final = frozenset(
         KafkaError.NOT_ENOUGH_REPLICAS,
     }
 )
+_LEADER_MOVES: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _MISSING: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 )
@@ -184,21 +186,30 @@ def high_watermarks(
     A reader that has come so far, reading committed, has seen all that was there: a transaction that a dead projector
     left open is waited for, not read around.
     """
-    request_s = _bounded(timeout_s)
     admin: AdminClient = _make(AdminClient, bootstrap_servers, {}, kafka)
+    deadline = time.monotonic() + _bounded(timeout_s)
+    doing = f"asking for the end of {topic}"
+    while True:
+        try:
+            return _ends(admin, topic, partitions, max(0.1, deadline - time.monotonic()))
+        except KafkaException as problem:
+            # A partition whose leader moves, or was just created, is answered again in a moment.
+            if problem.args[0].code() not in _LEADER_MOVES or time.monotonic() > deadline:
+                raise wrapped(problem.args[0], doing) from problem
+            time.sleep(RETRY_S)
+        except TimeoutError as problem:
+            raise unreachable(doing) from problem
+
+
+def _ends(admin: AdminClient, topic: str, partitions: Iterable[int], timeout_s: float) -> dict[int, int]:
     specification: Any = OffsetSpec  # its methods have no types
     asked = {TopicPartition(topic, partition): specification.latest() for partition in partitions}
-    try:
-        futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=request_s)
-        deadline = time.monotonic() + request_s
-        return {
-            partition.partition: future.result(max(0.0, deadline - time.monotonic()) + 1.0).offset
-            for partition, future in futures.items()
-        }
-    except KafkaException as problem:
-        raise wrapped(problem.args[0], f"asking for the end of {topic}") from problem
-    except TimeoutError as problem:
-        raise unreachable(f"asking for the end of {topic}") from problem
+    deadline = time.monotonic() + timeout_s + 1.0  # the library's own answer comes first
+    futures = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=timeout_s)
+    return {
+        partition.partition: future.result(max(0.0, deadline - time.monotonic())).offset
+        for partition, future in futures.items()
+    }
 
 
 def take(consumer: Consumer, max_records: int = MAX_BATCH, timeout_s: float = POLL_S) -> list[Message]:

@@ -213,8 +213,7 @@ def test_topics_that_do_not_exist_end_the_process_with_one_sentence(processes: P
 def test_the_observer_says_that_a_drain_is_late_and_that_a_worker_fell_silent(house: House) -> None:
     house.beat("w1")
     house.start().ready()
-    state = house.run_stream("orders", drain_timeout_s=0.5)
-    assert list(state["tasks"]) == ["w1"]
+    house.run_stream("orders", drain_timeout_s=0.5)
     house.command("pause", "orders")
 
     def seen() -> dict[str, Any]:
@@ -227,7 +226,7 @@ def test_the_observer_says_that_a_drain_is_late_and_that_a_worker_fell_silent(ho
     house.beat("w2", interval_ms=30_000)
     eventually(lambda: "unassigned" not in house.states()["orders"]["conditions"], 20, "a new worker is seen", 0.2)
     kinds = [each["kind"] for each in house.history()]
-    assert kinds.count("task-stopped") == 1
+    assert (kinds.count("task-started"), kinds.count("task-stopped")) == (1, 1)
     assert house.verify().ok
 
 
