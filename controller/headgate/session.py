@@ -48,7 +48,9 @@ class TransactionalSession:
         self._log = log
         self._linger_ms = linger_ms
         self._timeout_ms = timeout_ms
-        self._client = client
+        self.client = client
+        """Settings of the client; others take effect with the next open(), or the next transaction."""
+        self._opened_with = client
         self.transactional_ids: tuple[str, ...] = (
             (f"{transactional_id}-a", f"{transactional_id}-b") if alternate else (transactional_id,)
         )
@@ -63,10 +65,11 @@ class TransactionalSession:
         with backoff) or another LogError; the phase is then `broken`.
         """
         self._drop("broken")
+        self._opened_with = self.client
         try:
             for transactional_id in self.transactional_ids:
                 producer = self._log.transactional_producer(
-                    transactional_id, linger_ms=self._linger_ms, timeout_ms=self._timeout_ms, client=self._client
+                    transactional_id, linger_ms=self._linger_ms, timeout_ms=self._timeout_ms, client=self.client
                 )
                 self._producers.append(producer)
                 producer.init(timeout_s)
@@ -77,8 +80,13 @@ class TransactionalSession:
         self.phase = "ready"
 
     def begin(self) -> TransactionalProducer:
-        """Begin a transaction and return the producer to produce with until commit(). Raises TransactionInDoubt."""
+        """Begin a transaction and return the producer to produce with until commit(). Raises TransactionInDoubt.
+
+        Raises what open() does where other settings were given meanwhile: nothing is open then that could be lost.
+        """
         assert self.phase == "ready", f"begin() while the session is {self.phase}"
+        if self._opened_with != self.client:
+            self.open()
         producer = self._producers[self._turn]
         self.phase = "open"
         self._guard(producer.begin)

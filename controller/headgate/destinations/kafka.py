@@ -8,17 +8,26 @@ least once: an idempotent producer, flushed before the positions are committed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from headgate.client_settings import ProducerSettings
 from headgate.destinations.kafka_remote import RemoteDestination
+from headgate.destinations.kafka_suspects import Suspects
 from headgate.ports.connectors import ConnectionName, ConnectorContext, Delivery
-from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token
+from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token, outputs_of
 from headgate.ports.errors import LogError, RecordTooLarge
-from headgate.ports.log import Committed, HeaderList, Log, LogProducer, TopicPartition, TransactionalProducer
+from headgate.ports.log import (
+    ClientSetting,
+    Committed,
+    HeaderList,
+    Log,
+    LogProducer,
+    TopicPartition,
+    TransactionalProducer,
+)
 from headgate.session import TransactionalSession
 from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
@@ -50,28 +59,48 @@ class KafkaDestinationSettings(BaseModel):
 
 
 def _forward(
-    producer: LogProducer | TransactionalProducer, records: Sequence[Record], settings: KafkaDestinationSettings
+    producer: LogProducer | TransactionalProducer,
+    records: Sequence[Record],
+    settings: KafkaDestinationSettings,
+    suspects: Suspects,
 ) -> None:
     """Produce records as they are: the hot path, which is the adapter's.
 
-    The adapter does not say which record was too large; the largest one is.
+    The adapter does not say which record was too large for the client; the largest one is.
     """
+    if suspects.looks or suspects.most_bytes is not None:
+        return _write(producer, outputs_of(records), settings, suspects)
+    suspects.sent(len(records))
     keep_headers, keep_partition = settings.headers == "keep", settings.partition == "source"
     try:
         producer.forward(settings.topic, records, keep_headers=keep_headers, keep_partition=keep_partition)
     except RecordTooLarge as error:
-        raise _refused(
-            error, max(records, key=lambda each: len(each.key() or b"") + len(each.value() or b""))
-        ) from error
+        largest = max(records, key=lambda each: len(each.key() or b"") + len(each.value() or b""))
+        raise _refused(error, largest) from error
+    return None
 
 
-def _write(produce: Any, topic: str, outputs: Sequence[Output], settings: KafkaDestinationSettings) -> None:
+def _write(
+    producer: LogProducer | TransactionalProducer,
+    outputs: Sequence[Output],
+    settings: KafkaDestinationSettings,
+    suspects: Suspects,
+) -> None:
+    suspects.sent(len(outputs))
+    produce, topic = producer.produce, settings.topic
     keep = settings.headers == "keep"
     by_source = settings.partition == "source"
+    looks, most_bytes = suspects.looks, suspects.most_bytes
     for value, key, headers, partition, timestamp_ms, origin in outputs:
+        if most_bytes is not None and len(key or b"") + len(value or b"") > most_bytes:
+            message = f"A record is larger than the {most_bytes:,} bytes that the stream allows."
+            raise RecordRefused(message, origin=origin, code=RecordTooLarge.code, hint="Raise message.max.bytes.")
         to = origin.partition() if partition is None and by_source else partition
         try:
-            produce(topic, value, key, headers if keep else None, to, timestamp_ms)
+            if looks:
+                produce(topic, value, key, headers if keep else None, to, timestamp_ms, suspects.hearing(origin))
+            else:
+                produce(topic, value, key, headers if keep else None, to, timestamp_ms)
         except RecordTooLarge as error:
             raise _refused(error, origin) from error
 
@@ -87,13 +116,14 @@ class TransactionalDestination:
 
     def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
         self._settings = settings
+        self._suspects = Suspects(settings.client)
         self._session = TransactionalSession(
             context.log,
             context.transactional_id,
             alternate=context.commit_interval_ms < ALTERNATE_BELOW_MS,
             linger_ms=LINGER_MS,
             timeout_ms=TRANSACTION_TIMEOUT_MS + 2 * context.commit_interval_ms,
-            client=settings.client,
+            client=self._suspects.client,
         )
         self._open: TransactionalProducer | None = None
         self.transactional_ids = self._session.transactional_ids
@@ -101,27 +131,28 @@ class TransactionalDestination:
     def open(self) -> None:
         """Initialise the producers, which ends what an earlier holder of the ids left open."""
         self._open = None
+        self._suspects.opened()
+        self._session.client = self._suspects.client
         self._session.open()
+
+    @property
+    def most_records(self) -> int:
+        """How many records are taken at once: fewer while a refused one is looked for."""
+        return self._suspects.most_records
 
     def forward(self, records: Sequence[Record]) -> None:
         """Produce records unchanged in the open transaction."""
         producer = self._producer()
-        try:
-            _forward(producer, records, self._settings)
-        except (LogError, RecordRefused):
-            self._session.doubt()
-            raise
+        with self._suspects.judged(), self._doubting():
+            _forward(producer, records, self._settings, self._suspects)
 
     def write(self, outputs: Sequence[Output]) -> None:
         """Produce outputs in the open transaction."""
         if not outputs:
             return
         producer = self._producer()
-        try:
-            _write(producer.produce, self._settings.topic, outputs, self._settings)
-        except (LogError, RecordRefused):
-            self._session.doubt()
-            raise
+        with self._suspects.judged(), self._doubting():
+            _write(producer, outputs, self._settings, self._suspects)
 
     def aside(
         self,
@@ -134,26 +165,34 @@ class TransactionalDestination:
     ) -> None:
         """Produce a record for another topic in the open transaction."""
         producer = self._producer()
-        try:
+        with self._suspects.judged(), self._doubting():
             producer.produce(topic, value, key, headers, partition, timestamp_ms)
-        except LogError:
-            self._session.doubt()
-            raise
 
     def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
         """Return nothing: the positions are the source's."""
         return {}
 
     def commit(self, positions: Mapping[TopicPartition, Committed], proof: Any) -> None:
-        """Commit the transaction with the positions."""
+        """Commit the transaction with the positions. Raises RecordRefused for a record that the broker refuses."""
         self._producer()
         self._open = None
-        self._session.commit(positions, proof)
+        with self._suspects.judged():
+            self._session.commit(positions, proof)
+        self._suspects.committed()
+        self._session.client = self._suspects.client
 
     def close(self) -> None:
         """Drop the producers; an open transaction is left to the next holder of the ids, or to its timeout."""
         self._open = None
         self._session.close()
+
+    @contextlib.contextmanager
+    def _doubting(self) -> Iterator[None]:
+        try:
+            yield
+        except (LogError, RecordRefused):
+            self._session.doubt()
+            raise
 
     def _producer(self) -> TransactionalProducer:
         if self._open is None:
@@ -170,24 +209,31 @@ class FlushingDestination:
     def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
         self._settings = settings
         self._context = context
+        self._suspects = Suspects(settings.client)
         self._producer: LogProducer | None = None
+        self._made_with: Mapping[str, ClientSetting] = {}
 
     def open(self) -> None:
         """Make a new producer: what the old one still held is given up, and read again."""
         self.close()
-        log = cluster_of(self._settings, self._context)
-        self._producer = log.producer(linger_ms=LINGER_MS, failures_only=True, client=self._settings.client)
+        self._suspects.opened()
+        self._make()
+
+    @property
+    def most_records(self) -> int:
+        """How many records are taken at once: fewer while a refused one is looked for."""
+        return self._suspects.most_records
 
     def forward(self, records: Sequence[Record]) -> None:
         """Queue records unchanged."""
         producer = self._ready()
-        _forward(producer, records, self._settings)
+        _forward(producer, records, self._settings, self._suspects)
         producer.poll()
 
     def write(self, outputs: Sequence[Output]) -> None:
         """Queue outputs."""
         producer = self._ready()
-        _write(producer.produce, self._settings.topic, outputs, self._settings)
+        _write(producer, outputs, self._settings, self._suspects)
         producer.poll()
 
     def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
@@ -195,8 +241,13 @@ class FlushingDestination:
         return {}
 
     def commit(self, positions: Mapping[TopicPartition, Committed], proof: Any) -> None:
-        """Wait until all is acknowledged."""
-        self._ready().flush(FLUSH_S)
+        """Wait until all is acknowledged. Raises RecordRefused for a record that the broker refuses."""
+        with self._suspects.judged():
+            self._ready().flush(FLUSH_S)
+        self._suspects.committed()
+        if self._suspects.client != self._made_with:
+            self.close()
+            self._make()
 
     def close(self) -> None:
         """Let go of the producer. What it could not deliver was not committed, so it is read again."""
@@ -204,6 +255,12 @@ class FlushingDestination:
         if producer is not None:
             with contextlib.suppress(LogError):
                 producer.close()
+
+    def _make(self) -> None:
+        log = cluster_of(self._settings, self._context)
+        self._made_with = self._suspects.client
+        failures_only = not self._suspects.looks
+        self._producer = log.producer(linger_ms=LINGER_MS, failures_only=failures_only, client=self._made_with)
 
     def _ready(self) -> LogProducer:
         assert self._producer is not None, "a destination is opened before it is written to"
@@ -260,8 +317,8 @@ class KafkaDestination:
         return RemoteDestination(
             context,
             lambda: cluster_of(settings, context),
-            lambda producer, records: _forward(producer, records, settings),
-            lambda producer, outputs: _write(producer.produce, settings.topic, outputs, settings),
+            lambda producer, records, suspects: _forward(producer, records, settings, suspects),
+            lambda producer, outputs, suspects: _write(producer, outputs, settings, suspects),
             settings.client,
         )
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from headgate.destinations.kafka_positions import Kept, PositionsTopic, positions_topic
+from headgate.destinations.kafka_suspects import Suspects
 from headgate.ports.connectors import ConnectorContext
 from headgate.ports.destination import Output, PositionsIn, StaleOwner, Token, WriteInDoubt
 from headgate.ports.log import ClientSetting, Committed, Log, TopicPartition, TransactionalProducer
@@ -33,7 +34,7 @@ BUDGET_S: Final = 45.0
 """For all initialisations of one call together: a task that answers later would lose its partitions."""
 LEAST_S: Final = 1.0
 
-Write = Callable[[TransactionalProducer, Sequence[Any]], None]
+Write = Callable[[TransactionalProducer, Sequence[Any], Suspects], None]
 
 
 class RemoteDestination:
@@ -55,7 +56,7 @@ class RemoteDestination:
         self._cluster = cluster
         self._forward = forward
         self._write = write
-        self._client = client
+        self._suspects = Suspects(client or {})
         self._log: Log | None = None
         self._topic: PositionsTopic | None = None
         self._owned: dict[TopicPartition, _Owned] = {}
@@ -63,20 +64,28 @@ class RemoteDestination:
     def open(self) -> None:
         """Look the connection up anew, see to the topic of positions, and forget every claim."""
         self.close()
+        self._suspects.opened()
         self._log = self._cluster()
         topic = PositionsTopic(self._log, positions_topic(self._context.namespace), self._context.group)
         topic.open()
         self._topic = topic
 
+    @property
+    def most_records(self) -> int:
+        """How many records are taken at once: fewer while a refused one is looked for."""
+        return self._suspects.most_records
+
     def forward(self, records: Sequence[Record]) -> None:
         """Produce records unchanged, each in the open transaction of its source partition."""
-        for partition, part in _by_partition(records, lambda record: record).items():
-            self._at(partition).produce(self._forward, part)
+        with self._suspects.judged():
+            for partition, part in _by_partition(records, lambda record: record).items():
+                self._at(partition).produce(self._forward, part, self._suspects)
 
     def write(self, outputs: Sequence[Output]) -> None:
         """Produce outputs, each in the open transaction of the source partition that it came from."""
-        for partition, part in _by_partition(outputs, lambda output: output.origin).items():
-            self._at(partition).produce(self._write, part)
+        with self._suspects.judged():
+            for partition, part in _by_partition(outputs, lambda output: output.origin).items():
+                self._at(partition).produce(self._write, part, self._suspects)
 
     def positions(self, claims: Mapping[TopicPartition, Token]) -> Mapping[TopicPartition, Committed]:
         """Fence whoever had the partitions, read where they stand, and write the claims down."""
@@ -100,16 +109,23 @@ class RemoteDestination:
         return found
 
     def commit(self, positions: Mapping[TopicPartition, Committed], proof: Any) -> None:
-        """Commit each partition that moved, with its position. All are sent before the first is waited for."""
+        """Commit each partition that moved, with its position. All are sent before the first is waited for.
+
+        Raises RecordRefused for a record that the broker refuses.
+        """
         open_ones = [each for each, owned in self._owned.items() if owned.producer is not None]
         if forgotten := [each for each in open_ones if each not in positions]:
             raise WriteInDoubt(
                 f"Records of {forgotten[0].topic}[{forgotten[0].partition}] were written, and no position came along."
             )
-        for partition, committed in positions.items():
-            self._prepare(partition, committed)
-        for partition in positions:
-            self._at(partition).commit()
+        with self._suspects.judged():
+            for partition, committed in positions.items():
+                self._prepare(partition, committed)
+            for partition in positions:
+                self._at(partition).commit()
+        self._suspects.committed()
+        for owned in self._owned.values():
+            owned.session.client = self._suspects.client
 
     def fence(self, claims: Mapping[TopicPartition, Token]) -> None:
         """Claim partitions for nobody, so that no holder of a lower token can commit any more."""
@@ -132,7 +148,7 @@ class RemoteDestination:
         owned = self._at(partition)
         value, key, place = self._topic.record(partition, Kept(committed, owned.token))
         name = self._topic.name
-        owned.produce(lambda producer, _: producer.produce(name, value, key, None, place), ())
+        owned.produce(lambda producer, *_: producer.produce(name, value, key, None, place), (), self._suspects)
 
     def _at(self, partition: TopicPartition) -> _Owned:
         owned = self._owned.get(partition)
@@ -150,7 +166,7 @@ class RemoteDestination:
             f"{self._context.group}/{partition.topic}/{partition.partition}",
             linger_ms=LINGER_MS,
             timeout_ms=TRANSACTION_TIMEOUT_MS + 2 * self._context.commit_interval_ms,
-            client=self._client,
+            client=self._suspects.client,
         )
 
 
@@ -164,12 +180,12 @@ class _Owned:
         self.producer: TransactionalProducer | None = None
         self.token = Token(0, 0, 0)
 
-    def produce(self, write: Write, items: Sequence[Any]) -> None:
+    def produce(self, write: Write, items: Sequence[Any], suspects: Suspects) -> None:
         """Write in the open transaction, begun where none is open."""
         if self.producer is None:
             self.producer = self.session.begin()
         try:
-            write(self.producer, items)
+            write(self.producer, items, suspects)
         except HeadgateError:
             self.session.doubt()
             self.producer = None

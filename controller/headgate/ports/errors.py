@@ -81,7 +81,13 @@ class NotAuthorized(LogError):
     code = "log.not_authorized"
 
 
-class RecordTooLarge(LogError):
+class RecordRejected(LogError):
+    """A topic will never take this record: it lacks the key of a compacted topic, say, or its time is out of bounds."""
+
+    code = "log.record_rejected"
+
+
+class RecordTooLarge(RecordRejected):
     """A record is larger than the topic or the producer takes. Never retriable: it will be as large next time."""
 
     code = "log.record_too_large"

@@ -150,7 +150,7 @@ class LogProducer(Protocol):
     ) -> None:
         """Queue one record. Without `partition` the key decides, by murmur2. Waits, bounded, while the queue is full.
 
-        Raises RecordTooLarge, or LogUnavailable when the queue stayed full.
+        Raises RecordTooLarge, or LogUnavailable when the queue stayed full. `on_delivery` hears what became of it.
         """
         ...
 
@@ -192,7 +192,13 @@ class TransactionalProducer(Protocol):
         headers: HeaderList | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
-    ) -> None: ...
+        on_delivery: DeliveryCallback | None = None,
+    ) -> None:
+        """Queue one record in the open transaction. What `on_delivery` hears is not committed yet, and may never be.
+
+        Raises RecordTooLarge for this record, and RecordRejected itself when the broker has refused one before.
+        """
+        ...
 
     def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
         """Produce consumed records again as they are, timestamps included: produce(), without a call for each."""

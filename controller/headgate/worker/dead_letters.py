@@ -19,8 +19,15 @@ from headgate_events.dead_letters import MAX_MESSAGE_CHARACTERS, PREFIX, RETRIED
 from headgate_events.errors import HeadgateError
 from headgate_events.records import Record
 
-CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-"""A dead letter waits for a person, however long that takes."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+CONFIG: Final = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "max.message.bytes": str(MOST_BYTES),
+    "message.timestamp.after.max.ms": str(2**63 - 1),
+}
+"""A dead letter waits for a person, however long that takes; and what no other topic takes has to have room here."""
 PARTITIONS: Final = 1
 REQUEST_S: Final = 20.0
 FLUSH_S: Final = 30.0
@@ -82,7 +89,7 @@ class DeadLetters:
             self._destination.aside(self._topic, value, key, headers, None, timestamp_ms)
             return
         if self._producer is None:
-            self._producer = self._log.producer(failures_only=True)
+            self._producer = self._log.producer(failures_only=True, client={"message.max.bytes": MOST_BYTES})
         self._producer.produce(self._topic, value, key, headers, None, timestamp_ms)
 
     def flush(self) -> None:

@@ -58,7 +58,7 @@ class OnKafka(DestinationConformance):
     group: LogConsumer
 
     def settings(self) -> Mapping[str, Any]:
-        return {"topic": self.destination_topic}
+        return {"topic": self.destination_topic, "client": {"message.max.bytes": 1_000_000}}
 
     def broken_settings(self) -> Mapping[str, Any]:
         return {"topic": f"{self.destination_topic}.is-not-there"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -282,3 +283,55 @@ def test_what_a_destination_refuses_follows_on_error_and_the_rest_is_written(
     letters = headgate.until_moved(f"{headgate.namespace}.dead-letters.orders", 2)
     assert numbers(letters) == [5, 6], "each once, although the task went back for each of them"
     assert {letter.header("headgate-error-code") for letter in letters} == {b"destination.record_refused"}
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_a_record_that_the_broker_refuses_is_set_aside_alone(headgate: Headgate, delivery: str) -> None:
+    source = headgate.topics.create("source", 1, {"message.timestamp.after.max.ms": str(2**62)})
+    settings = {"cleanup.policy": "compact", "max.message.bytes": "20000"}
+    destination = headgate.topics.create("destination", 1, settings)
+    producer = headgate.plain_producer()
+    for number in range(200):  # together more than the topic takes in one batch
+        producer.produce(source, b"%d" % number + b" " * 200, b"key")
+    producer.produce(source, b"keyless")
+    producer.produce(source, b"large" * 10_000, b"key")
+    producer.produce(source, b"later", b"key", timestamp=int(time.time() * 1000) + 86_400_000)
+    producer.produce(source, b"last", b"key")
+    assert producer.flush(30) == 0
+    headgate.worker("a")
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "kafka", "topic": destination},
+        on_error="dead_letter",
+        delivery=delivery,
+    )
+    headgate.until("orders", "moved", lambda _: b"last" in {each.value for each in headgate.read(destination)})
+    letters = headgate.until_moved(f"{headgate.namespace}.dead-letters.orders", 3)
+    headgate.done(headgate.commands.pause("orders"))
+    paused = headgate.until_status("orders", "PAUSED")
+    assert not paused.errors, "that a record is looked for is no failure"
+    values = [each.value for each in headgate.read(destination)]
+    expected = [*(b"%d" % number + b" " * 200 for number in range(200)), b"last"]
+    assert (values if delivery == "exactly_once" else sorted(set(values), key=expected.index)) == expected
+    assert [each.value for each in letters] == [b"keyless", b"large" * 10_000, b"later"]
+    codes = [each.header("headgate-error-code") for each in letters]
+    assert codes == [b"log.record_rejected", b"log.record_too_large", b"log.record_rejected"]
+
+
+def test_a_record_beyond_the_streams_own_bound_is_a_dead_letter_all_the_same(headgate: Headgate) -> None:
+    source, destination = headgate.source("source", 1), headgate.source("destination", 1)
+    producer = headgate.plain_producer()
+    for value in (b"a", b"large" * 1_000, b"b"):
+        producer.produce(source, value)
+    assert producer.flush(30) == 0
+    headgate.worker("a")
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": source},
+        destination={"kind": "kafka", "topic": destination, "client": {"message.max.bytes": 2_000}},
+        on_error="dead_letter",
+    )
+    assert [each.value for each in headgate.until_moved(destination, 2)] == [b"a", b"b"]
+    letters = headgate.until_moved(f"{headgate.namespace}.dead-letters.orders", 1)
+    assert [each.value for each in letters] == [b"large" * 1_000]

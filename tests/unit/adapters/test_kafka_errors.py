@@ -13,6 +13,7 @@ from headgate.ports.errors import (
     NotAuthorized,
     PositionLost,
     ProducerFenced,
+    RecordRejected,
     RecordTooLarge,
     StaleMember,
     TopicMissing,
@@ -57,7 +58,7 @@ def test_a_fatal_error_is_never_said_to_pass_by_itself() -> None:
 @pytest.mark.parametrize("code", sorted(CLASSES))
 def test_inside_a_transaction_nothing_is_called_retriable_but_a_doubt(code: int) -> None:
     error = translate_in_transaction(raised(code), "committing")
-    assert isinstance(error, TransactionInDoubt | RecordTooLarge | TopicMissing | NotAuthorized)
+    assert isinstance(error, TransactionInDoubt | RecordRejected | TopicMissing | NotAuthorized)
     assert error.hint
 
 

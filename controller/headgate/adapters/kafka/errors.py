@@ -1,8 +1,8 @@
 """One table from librdkafka's error codes to the port's errors, so that nothing above it knows a code.
 
 A code that the table does not name follows its flags: fatal → LogFatal, retriable → LogUnavailable, else LogError.
-Inside a transaction only what proves that nothing was committed keeps its own class (a record too large, a missing
-topic, a missing right); everything else is TransactionInDoubt, which is the rule of `headgate.session`.
+Inside a transaction only what proves that nothing was committed keeps its own class (a record that is not taken, a
+missing topic, a missing right); everything else is TransactionInDoubt, which is the rule of `headgate.session`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from headgate.ports.errors import (
     NotAuthorized,
     PositionLost,
     ProducerFenced,
+    RecordRejected,
     RecordTooLarge,
     StaleMember,
     TopicMissing,
@@ -87,6 +88,9 @@ CLASSES: Final[Mapping[int, type[LogError]]] = {
     # Records.
     KafkaError.MSG_SIZE_TOO_LARGE: RecordTooLarge,
     KafkaError.RECORD_LIST_TOO_LARGE: RecordTooLarge,
+    KafkaError.INVALID_MSG_SIZE: RecordTooLarge,
+    KafkaError.INVALID_RECORD: RecordRejected,
+    KafkaError.INVALID_TIMESTAMP: RecordRejected,
     # The client instance is beyond use.
     KafkaError._FATAL: LogFatal,
     KafkaError._DESTROY: LogFatal,
@@ -97,6 +101,7 @@ HINTS: Final[Mapping[type[LogError], str]] = {
     LogUnavailable: "Check that the brokers run and can be reached; it is tried again.",
     NotAuthorized: "Give the principal the right, or the client its credentials.",
     TopicMissing: "Create the topic, or correct its name; `headgate init` creates the topics of the namespace.",
+    RecordRejected: "Send it with what the topic demands: a key where it is compacted, a time within its bounds.",
     RecordTooLarge: "Raise max.message.bytes of the topic and message.max.bytes of the client, or send less.",
     PositionLost: "Say where to go on: `headgate recover` with a position.",
     LogFatal: "The client is built anew.",
@@ -105,7 +110,7 @@ HINTS: Final[Mapping[type[LogError], str]] = {
     StaleMember: "The partitions belong to another member now, or will be assigned again.",
 }
 
-_KEPT: Final = (RecordTooLarge, TopicMissing, NotAuthorized, TransactionInDoubt)
+_KEPT: Final = (RecordRejected, TopicMissing, NotAuthorized, TransactionInDoubt)
 """What a transaction keeps as its own class: the first three prove that nothing was committed."""
 
 

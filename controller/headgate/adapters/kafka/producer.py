@@ -19,7 +19,7 @@ from confluent_kafka import TopicPartition as Place
 from headgate.adapters.kafka.bounded import Caller, throw_away
 from headgate.adapters.kafka.errors import kafka_error, not_made, translate, translate_in_transaction
 from headgate.adapters.kafka.settings import CLOSE_TIMEOUT_S, logger
-from headgate.ports.errors import LogError, LogFatal, LogUnavailable, TransactionInDoubt
+from headgate.ports.errors import LogError, LogFatal, LogUnavailable, RecordRejected, TransactionInDoubt
 from headgate.ports.log import Committed, DeliveryCallback, HeaderList, TopicPartition
 from headgate_events.records import Record
 
@@ -28,6 +28,12 @@ QUEUE_FULL_TIMEOUT_S: Final = 30.0
 
 GRACE_S: Final = 1.0
 """How much longer than its own bound a call may take before it counts as hanging."""
+
+COMMIT_TURN_S: Final = 2.0
+"""How long one call of a commit may take before it is made again."""
+
+HEAR_S: Final = 2.0
+"""How long to wait for what is to be heard of a delivery that failed a transaction."""
 
 ANY_PARTITION: Final = -1
 """Lets the key decide."""
@@ -131,6 +137,7 @@ class KafkaTransactionalProducer:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._held = [make_client(config)]
         self._caller = Caller("positions of a transaction")
+        self._told: bool | None = None  # whether somebody who listens has heard of a failure; None: nobody does
 
     def init(self, timeout_s: float) -> None:
         """Fence earlier producers of this id and end what they left open."""
@@ -167,14 +174,16 @@ class KafkaTransactionalProducer:
         headers: HeaderList | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
+        on_delivery: DeliveryCallback | None = None,
     ) -> None:
         """Queue one record in the open transaction."""
+        tell = None if on_delivery is None else self._telling(on_delivery)
         try:
-            enqueue(self._client, topic, value, key, headers, partition, timestamp_ms)
+            enqueue(self._client, topic, value, key, headers, partition, timestamp_ms, tell)
         except LogUnavailable as error:
             raise TransactionInDoubt(error.message, hint=error.hint) from error
         except _REFUSED as error:
-            raise translate_in_transaction(error, f"producing to {topic}") from error
+            raise self._failed(error, f"producing to {topic}") from error
 
     def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
         """Produce consumed records again as they are."""
@@ -184,7 +193,7 @@ class KafkaTransactionalProducer:
         except LogUnavailable as error:
             raise TransactionInDoubt(error.message, hint=error.hint) from error
         except _REFUSED as error:
-            raise translate_in_transaction(error, f"producing to {topic}") from error
+            raise self._failed(error, f"producing to {topic}") from error
 
     def send_offsets(
         self, positions: Mapping[TopicPartition, Committed], group_metadata: Any, timeout_s: float
@@ -203,9 +212,48 @@ class KafkaTransactionalProducer:
         )
 
     def commit(self, timeout_s: float) -> None:
-        """Send what is queued and commit. Raises LogUnavailable when that does not end in time."""
+        """Send what is queued and commit. Raises LogUnavailable when that does not end in time.
+
+        The library sends nothing more once a record was refused, waits for the rest all the same, and says why only
+        when it is asked again; so it is asked in short turns, each of which goes on with the last.
+        """
         commit = self._client.commit_transaction
-        self._until_done("committing a transaction", timeout_s, lambda left_s: functools.partial(commit, left_s))
+        self._until_done(
+            "committing a transaction",
+            timeout_s,
+            lambda left_s: functools.partial(commit, min(left_s, COMMIT_TURN_S)),
+        )
+
+    def _failed(self, error: Exception, doing: str) -> LogError:
+        """Return what an error of producing means. The library does not say there why a transaction has failed before.
+
+        A commit does, and commits nothing then. That an earlier record was refused is RecordRejected itself, so that
+        nobody takes it for this record being too large.
+        """
+        kafka = kafka_error(error)
+        if kafka is not None and kafka.code() == KafkaError._STATE:
+            try:
+                self.commit(1.0)
+            except RecordRejected as reason:
+                return RecordRejected(reason.message, hint=reason.hint)
+            except LogError as reason:
+                return TransactionInDoubt(reason.message, hint=reason.hint)
+        return translate_in_transaction(error, doing)
+
+    def _telling(self, tell: DeliveryCallback) -> DeliveryReport:
+        self._told = False
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._told = self._told or error is not None
+            tell(None if error is None else translate(error, f"delivering to {message.topic()}"), message)
+
+        return delivered
+
+    def _hear(self) -> None:
+        """Serve what is to be heard of deliveries, where somebody listens and one failed: it comes a moment later."""
+        deadline = time.monotonic() + HEAR_S
+        while self._told is False and time.monotonic() < deadline:
+            self._client.poll(0.05)
 
     def drop(self) -> None:
         """Let go of the client at once."""
@@ -231,7 +279,10 @@ class KafkaTransactionalProducer:
                 kafka = kafka_error(error)
                 if kafka is not None and kafka.retriable() and time.monotonic() < deadline:
                     continue
-                raise translate_in_transaction(error, doing) from error
+                meant = translate_in_transaction(error, doing)
+                if isinstance(meant, RecordRejected):
+                    self._hear()
+                raise meant from error
             else:
                 return
 

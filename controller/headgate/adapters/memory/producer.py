@@ -172,6 +172,7 @@ class MemoryTransactionalProducer:
         headers: HeaderList | None = None,
         partition: int | None = None,
         timestamp_ms: int | None = None,
+        on_delivery: DeliveryCallback | None = None,
     ) -> None:
         """Append one record to the open transaction."""
         epoch = self._opened()
@@ -186,6 +187,9 @@ class MemoryTransactionalProducer:
             transaction.partitions.add(to)
         except LogError as error:
             self._doom = self._as_doubt(error)
+        if on_delivery is not None:
+            at = (CREATE_TIME, timestamp_ms or 0)
+            on_delivery(self._doom, MemoryRecord(topic, -1, -1001, key, value, encoded(headers), at))
 
     def forward(self, topic: str, records: Sequence[Record], *, keep_headers: bool, keep_partition: bool) -> None:
         """Append consumed records again as they are."""
