@@ -19,6 +19,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from headgate_events.idleness.signals import MAX
+
 MAX_METADATA_BYTES: Final = 4_096
 
 
@@ -28,7 +30,8 @@ class Account:
 
     `read` and `written` count records over start…position, also across owners; `set_aside` those of `read` that could
     not be processed and were passed over or became dead letters. `digest` is chained over the records where the stream
-    asks for it, else None. `dirty` says that the last commit does not cover it yet.
+    asks for it, else None. `watermark` is how far the event time of what was read has come, in any run and under any
+    owner, where the stream has event time. `dirty` says that the last commit does not cover it yet.
     """
 
     start: int
@@ -38,6 +41,7 @@ class Account:
     dirty: bool = True
     set_aside: int = 0
     digest: bytes | None = None
+    watermark: int | None = None
 
     def advance(self, position: int, read: int, written: int) -> None:
         """Move on to `position` after `read` records that yielded `written`."""
@@ -52,6 +56,8 @@ class Account:
         more = f',"a":{self.set_aside}' if self.set_aside else ""
         if self.digest is not None:
             more += f',"d":"{self.digest.hex()}"'
+        if self.watermark is not None:
+            more += f',"m":{self.watermark}'
         return f'{{"e":{started_epoch},"s":{self.start},"r":{self.read},"w":{self.written}{more}}}'
 
     def receipt(self, topic: str, partition: int, worker: str) -> dict[str, Any]:
@@ -82,6 +88,17 @@ def begin(started_epoch: int, committed: tuple[int, str] | None, explicit: int |
     if committed is not None:
         return Account(start=committed[0], position=committed[0])
     return "unknown"
+
+
+def watermark_of(text: str) -> int | None:
+    """Return the watermark that the text beside a position tells, of whatever run; None where it tells none."""
+    if not text or len(text) > MAX_METADATA_BYTES:
+        return None
+    try:
+        found = json.loads(text)["m"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if type(found) is int and -MAX <= found < MAX else None
 
 
 def _continued(started_epoch: int, position: int, text: str) -> Account | None:

@@ -83,6 +83,13 @@ class Accounts:
             if account.dirty
         }
 
+    def note_watermarks(self, reached: Mapping[TopicPartition, int]) -> set[TopicPartition]:
+        """Take on how far the event time of partitions has come; return those where it is news."""
+        news = {each for each, at in reached.items() if each in self.of and self.of[each].watermark != at}
+        for each in news:
+            self.of[each].watermark = reached[each]
+        return news
+
     def committed(self, partitions: Iterable[TopicPartition]) -> None:
         """Note that a commit covered these partitions as they stand."""
         for partition in partitions:
@@ -96,6 +103,11 @@ class Accounts:
         self.partitions = tuple(sorted(self.of))
         topics = {partition.topic for partition in self.of}
         self._only_topic = topics.pop() if len(topics) == 1 else None
+
+
+def watermarks_of(accounts: Mapping[TopicPartition, Account]) -> dict[TopicPartition, int]:
+    """Return how far the event time of partitions has come, where that is known."""
+    return {each: account.watermark for each, account in accounts.items() if account.watermark is not None}
 
 
 def partition_of(record: Record) -> TopicPartition:

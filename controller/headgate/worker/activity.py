@@ -82,8 +82,16 @@ class Activity:
         """How many records came after a watermark had passed them, on the channels held now."""
         return sum(each.watermark.late for each in self._channels.values())
 
-    def assigned(self, tokens: Mapping[TopicPartition, Token], positions: Mapping[TopicPartition, int]) -> None:
-        """Take channels on under new claims, with the positions where they begin."""
+    def assigned(
+        self,
+        tokens: Mapping[TopicPartition, Token],
+        positions: Mapping[TopicPartition, int],
+        seeds: Mapping[TopicPartition, int] | None = None,
+    ) -> None:
+        """Take channels on under new claims, with the positions where they begin.
+
+        `seeds` are the watermarks of their former owners, so that none goes back; their status has to be found anew.
+        """
         config = self._config
         disorder_ms = 0 if config.event_time is None else config.event_time.max_out_of_orderness_ms
         grace = GraceSettings(
@@ -95,11 +103,17 @@ class Activity:
                 token=token,
                 position=positions[each],
                 detector=EmptinessDetector(Judging(isolation=self._isolation), grace, transactions),
-                watermark=WatermarkGenerator(disorder_ms),
+                watermark=WatermarkGenerator(disorder_ms, (seeds or {}).get(each, MIN)),
             )
             self._silent.add(each)
         self._note_topics()
         self._show()
+
+    def reached(self) -> dict[TopicPartition, int]:
+        """Return how far the event time of each channel has come, for its heir; nothing without event time."""
+        if self._reader is None:
+            return {}
+        return {place: at for place, each in self._channels.items() if (at := each.watermark.reached) != MIN}
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Let channels go that were revoked or lost: nothing is said, for their status is their heir's to say."""

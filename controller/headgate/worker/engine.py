@@ -20,19 +20,19 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from headgate.core.drain import Account, begin
+from headgate.core.drain import Account, begin, watermark_of
 from headgate.core.receipts import BEGINNING
 from headgate.ports.destination import BoundsBatches, Destination, PacesCommits, Token
 from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
-from headgate.worker.accounts import Accounts, partition_of
+from headgate.worker.accounts import Accounts, partition_of, watermarks_of
 from headgate.worker.bad_records import BadRecords
 from headgate.worker.claims import Claims
 from headgate.worker.ends import UntilEnd
 from headgate.worker.failures import TransformFailed
 from headgate.worker.fencing import fence
-from headgate.worker.marking import Marking, marks
+from headgate.worker.marking import Marking, announced_in, marks
 from headgate.worker.pipeline import Pipeline
 from headgate.worker.positions import start_positions
 from headgate.worker.view import View
@@ -121,7 +121,8 @@ class Engine:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
         self.pipeline = pipeline
         if self._marking is not None:
-            self._marking.take_on(pipeline.config.idleness, self.accounts.positions())
+            self._keep_watermarks()
+            self._marking.take_on(pipeline.config.idleness, self.accounts.positions(), watermarks_of(self.accounts.of))
             self._say_what_ended()
         if self._destination is not None:
             self.bad.take_on(pipeline, self._destination)
@@ -268,6 +269,7 @@ class Engine:
         assert self._marking is not None
         if self.uncommitted and self._paces is None:
             self.commit()  # where that is dear, only ACTIVE comes here, of channels of which nothing is in flight
+        self._keep_what_is_said(markers)
         view = self._run()
         epoch = view.started_epoch
         places = [TopicPartition(each["channel"]["topic"], each["channel"]["partition"]) for each in markers]
@@ -279,6 +281,22 @@ class Engine:
             None if view.partitions is None else sum(view.partitions.values()),
         )
         self._in_transaction = False
+
+    def _keep_watermarks(self) -> set[TopicPartition]:
+        """Have the next commit tell an heir how far event time has come; return the channels where that is news."""
+        return set() if self._marking is None else self.accounts.note_watermarks(self._marking.activity.reached())
+
+    def _keep_what_is_said(self, markers: Sequence[Payload]) -> None:
+        """See to it that no watermark is announced that an heir would not know of.
+
+        Markers take their channels' positions along, with that beside them, but not to a destination that has its own.
+        """
+        assert self._destination is not None
+        news = self._keep_watermarks()
+        if self._destination.positions_in == "destination" and (behind := news & announced_in(markers)):
+            for place in behind:
+                self.accounts.of[place].dirty = True
+            self.commit()
 
     def _commit_is_due(self, interval_s: float) -> bool:
         waited_s = self._clock.monotonic_s() - self._first_s
@@ -465,6 +483,7 @@ class Engine:
         assert self._reader is not None
         assert self._destination is not None
         self.doing = "writing"
+        self._keep_watermarks()
         positions = self.accounts.uncommitted(self._run().started_epoch)
         if positions:
             self.bad.flush()
@@ -618,12 +637,24 @@ class Engine:
             for account in accounts.values():
                 if account.dirty:  # a run that begins here; one that began without a digest goes on without
                     account.digest = BEGINNING
+        self._tell_of(accounts, tokens, committed, view)
+        return accounts
+
+    def _tell_of(
+        self,
+        accounts: Mapping[TopicPartition, Account],
+        tokens: Mapping[TopicPartition, Token],
+        committed: Mapping[TopicPartition, Committed],
+        view: View,
+    ) -> None:
+        """Have the parts that follow each partition begin with these."""
         positions = {each: account.position for each, account in accounts.items()}
         if self._marking is not None:
-            self._marking.assigned(tokens, positions)
+            for each, account in accounts.items():
+                account.watermark = watermark_of(committed[each].metadata) if each in committed else None
+            self._marking.assigned(tokens, positions, watermarks_of(accounts))
         if self._until is not None:
             self._until.take_on(view, positions)
             if self._marking is not None:
                 ended = {each: at for each, at in positions.items() if each in self._until.ended}
                 self._marking.activity.ended(ended, self._marking.now_ms())
-        return accounts

@@ -61,19 +61,26 @@ class Marking:
         """Return the time by a clock that never goes back, as epoch milliseconds."""
         return self._offset_ms + round(self._clock.monotonic_s() * 1000)
 
-    def take_on(self, config: IdlenessConfig, positions: Mapping[TopicPartition, int]) -> None:
+    def take_on(
+        self, config: IdlenessConfig, positions: Mapping[TopicPartition, int], seeds: Mapping[TopicPartition, int]
+    ) -> None:
         """Go on by other settings: all that was known is looked at anew."""
         if config != self._config:
             self._config = config
             self.activity = Activity(self._stream, self._worker, config, self._isolation)
             self.activity.assigned(
-                {each: token for each, token in self._tokens.items() if each in positions}, positions
+                {each: token for each, token in self._tokens.items() if each in positions}, positions, seeds
             )
 
-    def assigned(self, tokens: Mapping[TopicPartition, Token], positions: Mapping[TopicPartition, int]) -> None:
-        """Take channels on that were claimed."""
+    def assigned(
+        self,
+        tokens: Mapping[TopicPartition, Token],
+        positions: Mapping[TopicPartition, int],
+        seeds: Mapping[TopicPartition, int],
+    ) -> None:
+        """Take channels on that were claimed, with the watermarks of their former owners."""
         self._tokens.update(tokens)
-        self.activity.assigned(tokens, positions)
+        self.activity.assigned(tokens, positions, seeds)
 
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
@@ -190,6 +197,15 @@ class Marking:
         asker, self._asker = self._asker, None
         if asker is not None:
             asker.close()
+
+
+def announced_in(markers: Sequence[Payload]) -> set[TopicPartition]:
+    """Return the channels of which these markers announce a watermark: all but those that wake alone."""
+    return {
+        TopicPartition(each["channel"]["topic"], each["channel"]["partition"])
+        for each in markers
+        if each["status"] != "ACTIVE" or each["marker"] != "STATUS"
+    }
 
 
 def marks(pipeline: Pipeline) -> bool:

@@ -111,3 +111,17 @@ def test_it_strictly_rises_within_64_bits_and_a_late_record_is_one_at_or_below_i
         if due is not None:
             assert last < due < MAX
             last = due
+
+
+def test_an_heir_begins_with_what_was_reached_announced_or_not_and_an_end_is_not_handed_on() -> None:
+    first = WatermarkGenerator(10)
+    assert first.reached == MIN
+    first.observe(100)
+    assert (first.announced, first.reached) == (MIN, 89)
+    first.due()
+    first.finish()
+    assert (first.announced, first.reached) == (MAX, 89)
+    heir = WatermarkGenerator(10, seed=first.reached)
+    heir.observe(50)
+    assert heir.due() is None
+    assert (heir.announced, heir.reached, heir.late) == (89, 89, 1)

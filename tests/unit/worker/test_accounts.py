@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.core.drain import Account, begin
+from headgate.core.drain import Account, begin, watermark_of
 from headgate.ports.log import Committed, TopicPartition
 from headgate.worker.accounts import Accounts
 
@@ -126,3 +126,18 @@ def test_a_position_never_goes_back() -> None:
     account = Account(start=0, position=5)
     with pytest.raises(AssertionError):
         account.advance(4, 1, 1)
+
+
+def test_the_watermark_travels_with_the_position_also_into_another_run() -> None:
+    text = Account(start=0, position=4, watermark=-7).metadata(started_epoch=3)
+    assert watermark_of(text) == -7
+    continued = begin(3, (4, text), None)
+    assert isinstance(continued, Account)
+    assert (continued.position, continued.watermark) == (4, None)  # whoever continues it reads the text for it
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "7", "[]", "{", '{"e":3}', '{"m":true}', '{"m":"7"}', '{"m":9223372036854775807}', "x" * 5_000]
+)
+def test_a_text_that_tells_no_watermark_tells_none(text: str) -> None:
+    assert watermark_of(text) is None

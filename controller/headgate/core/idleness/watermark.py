@@ -18,13 +18,13 @@ class WatermarkGenerator:
     order. `seed` is the watermark that the channel's former owner had announced (MIN: none).
     """
 
-    __slots__ = ("_announced", "_bound_ms", "_largest", "late", "seen", "without_time")
+    __slots__ = ("_announced", "_bound_ms", "_largest", "_reached", "late", "seen", "without_time")
 
     def __init__(self, out_of_orderness_ms: int, seed: int = MIN) -> None:
         if out_of_orderness_ms < 0:
             raise ValueError(f"records cannot be out of order by {out_of_orderness_ms} ms; zero means in order")
         self._bound_ms = out_of_orderness_ms
-        self._announced = seed
+        self._announced = self._reached = seed
         self._largest: int | None = None
         self.seen = 0
         self.late = 0
@@ -34,6 +34,11 @@ class WatermarkGenerator:
     def announced(self) -> int:
         """The watermark announced last, MIN before any."""
         return self._announced
+
+    @property
+    def reached(self) -> int:
+        """How far event time has come, announced or not, and without regard to an end: what an heir begins with."""
+        return max(self._reached, MIN if self._largest is None else self._candidate(self._largest))
 
     def observe(self, event_time_ms: int | None) -> bool:
         """Note a record's event time (None: it has none) and return whether the record is late."""
@@ -69,8 +74,11 @@ class WatermarkGenerator:
         """Return the watermark to announce now, None if not above the last; what is returned is announced."""
         if self._largest is None:
             return None
+        return self._announce(self._candidate(self._largest))
+
+    def _candidate(self, largest: int) -> int:
         # The newest time itself may come again, hence one less; so no record's time, however large, makes a MAX.
-        return self._announce(saturated(self._largest - self._bound_ms - 1))
+        return saturated(largest - self._bound_ms - 1)
 
     def due_while_empty(self, checked_at_ms: int, margin_ms: int) -> int | None:
         """Return what a look at the end allows to announce: time of the look, less disorder and margin; None as above.
@@ -87,4 +95,6 @@ class WatermarkGenerator:
         if candidate <= self._announced:
             return None
         self._announced = candidate
+        if candidate < MAX:
+            self._reached = candidate
         return candidate
