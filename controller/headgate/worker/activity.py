@@ -109,10 +109,8 @@ class Activity:
         self._note_topics()
         self._show()
 
-    def reached(self) -> dict[TopicPartition, int]:
-        """Return how far the event time of each channel has come, for its heir; nothing without event time."""
-        if self._reader is None:
-            return {}
+    def event_times(self) -> dict[TopicPartition, int]:
+        """Return how far the event time of each channel has come, for its heir; absent where nothing is known."""
         return {place: at for place, each in self._channels.items() if (at := each.watermark.reached) != MIN}
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:

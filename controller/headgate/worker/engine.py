@@ -284,7 +284,7 @@ class Engine:
 
     def _keep_watermarks(self) -> set[TopicPartition]:
         """Have the next commit tell an heir how far event time has come; return the channels where that is news."""
-        return set() if self._marking is None else self.accounts.note_watermarks(self._marking.activity.reached())
+        return set() if self._marking is None else self.accounts.note_watermarks(self._marking.activity.event_times())
 
     def _keep_what_is_said(self, markers: Sequence[Payload]) -> None:
         """See to it that no watermark is announced that an heir would not know of.
