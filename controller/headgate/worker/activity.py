@@ -70,12 +70,9 @@ class Activity:
         self._shown: tuple[dict[str, Any], ...] = ()
         self.quiet = True
         """Whether every channel is said IDLE or FINISHED: only a record or a new owner brings something to say then."""
-        event_time = config.event_time
-        self._reader: Reader | None = None
-        self._by_timestamp = event_time is not None and event_time.source == "timestamp"
+        self._reader = _reader_for(config)
+        self._by_timestamp = _by_timestamp(config)
         self._only_topic: str | None = None
-        if event_time is not None:
-            self._reader = reader_of(EventTime(event_time.source, event_time.place, event_time.unit))
 
     @property
     def late(self) -> int:
@@ -92,12 +89,8 @@ class Activity:
 
         `seeds` are the watermarks of their former owners, so that none goes back; their status has to be found anew.
         """
-        config = self._config
-        disorder_ms = 0 if config.event_time is None else config.event_time.max_out_of_orderness_ms
-        grace = GraceSettings(
-            grace_ms=round(config.idle_after_s * 1000), poll_interval_ms=POLL_INTERVAL_MS, damping=config.flap_damping
-        )
-        transactions = OpenTransactions(config.open_txn, round(config.open_txn_cap_s * 1000))
+        disorder_ms, grace = _disorder_ms(self._config), _grace_for(self._config)
+        transactions = _transactions_for(self._config)
         for each, token in tokens.items():
             self._channels[each] = _Channel(
                 token=token,
@@ -113,6 +106,20 @@ class Activity:
         """Return how far the event time of each channel has come, for its heir; absent where nothing is known."""
         return {place: at for place, each in self._channels.items() if (at := each.watermark.reached) != MIN}
 
+    def take_on(self, config: IdlenessConfig) -> None:
+        """Go on by other settings. What was said stays said, and what is known of the ends is still known.
+
+        A reader meets each end once, so a channel that forgot its own would stay ACTIVE until new data comes.
+        """
+        rules_changed = config.event_time != self._config.event_time
+        self._config = config
+        self._reader = _reader_for(config)
+        self._by_timestamp = _by_timestamp(config)
+        for channel in self._channels.values():
+            channel.detector.take_on(_grace_for(config), _transactions_for(config))
+            if rules_changed:
+                channel.watermark = WatermarkGenerator(_disorder_ms(config), channel.watermark.announced)
+
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Let channels go that were revoked or lost: nothing is said, for their status is their heir's to say."""
         for each in partitions:
@@ -125,6 +132,11 @@ class Activity:
         """Note that reading goes on after a pause: what was known of the ends has to be shown again."""
         for each in self._channels.values():
             each.detector.resumed()
+
+    def stands(self, place: TopicPartition) -> None:
+        """Note that a channel stands in front of a record that cannot be processed: it has something left to read."""
+        if (channel := self._channels.get(place)) is not None:
+            channel.detector.resumed()
 
     def before_write(self, records: Sequence[Record], now_ms: int) -> list[Payload]:
         """Return the ACTIVE markers that must be committed before any of these records is written."""
@@ -377,3 +389,27 @@ class Activity:
             "end": proof.get("end"),
             "fetched_at_ms": proof.get("fetched_at_ms"),
         }
+
+
+def _reader_for(config: IdlenessConfig) -> Reader | None:
+    event_time = config.event_time
+    if event_time is None:
+        return None
+    return reader_of(EventTime(event_time.source, event_time.place, event_time.unit))
+
+
+def _disorder_ms(config: IdlenessConfig) -> int:
+    return 0 if config.event_time is None else config.event_time.max_out_of_orderness_ms
+
+
+def _grace_for(config: IdlenessConfig) -> GraceSettings:
+    grace_ms = round(config.idle_after_s * 1000)
+    return GraceSettings(grace_ms=grace_ms, poll_interval_ms=POLL_INTERVAL_MS, damping=config.flap_damping)
+
+
+def _transactions_for(config: IdlenessConfig) -> OpenTransactions:
+    return OpenTransactions(config.open_txn, round(config.open_txn_cap_s * 1000))
+
+
+def _by_timestamp(config: IdlenessConfig) -> bool:
+    return config.event_time is not None and config.event_time.source == "timestamp"

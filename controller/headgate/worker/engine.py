@@ -121,8 +121,7 @@ class Engine:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
         self.pipeline = pipeline
         if self._marking is not None:
-            self._keep_watermarks()
-            self._marking.take_on(pipeline.config.idleness, self.accounts.positions(), watermarks_of(self.accounts.of))
+            self._marking.take_on(pipeline.config.idleness)
             self._say_what_ended()
         if self._destination is not None:
             self.bad.take_on(pipeline, self._destination)
@@ -223,12 +222,13 @@ class Engine:
             if not self.uncommitted:
                 self._first_s = self._clock.monotonic_s()
             self._move(records)
-        if batch.ends:
-            self._ends.update(batch.ends)
+        # Behind a record that cannot be processed, an end that was met says nothing.
+        ends = {each: end for each, end in batch.ends.items() if each not in self.stopped}
+        self._ends.update(ends)
         if marking is not None:
-            marking.activity.moved(records, self.accounts.positions(), batch.ends, marking.now_ms())
+            marking.activity.moved(records, self.accounts.positions(), ends, marking.now_ms())
         if self._until is not None:
-            self._end(self._until, batch.ends)
+            self._end(self._until, ends)
         if self._fresh or (self.uncommitted and self._commit_is_due(interval_s)):
             self.commit()
             self._say_what_is_due()
@@ -416,6 +416,9 @@ class Engine:
         self.stopped.add(place)
         self._newly_stopped.append((place, error))
         self._reader.hold([place])
+        self._ends.pop(place, None)
+        if self._marking is not None:
+            self._marking.activity.stands(place)
 
     def _stops_one(self, error: LogError) -> bool:
         """Stop the one partition that an error of the source names; False where everything has to stop."""
@@ -540,6 +543,7 @@ class Engine:
         self._held = False
         self._rebalanced = True
         self._to_hold.clear()
+        self._ends.clear()
         if self._marking is not None:
             self._marking.activity.read_again()
         self._reader.seek(self.accounts.positions())

@@ -28,6 +28,8 @@ from headgate_events.schema.config import IdlenessConfig
 from headgate_events.topics import Topics
 
 REQUEST_S: Final = 10.0
+ASK_S: Final = 2.0
+"""How long the questions before an IDLE may take, of all channels together: whoever gives orders waits for them."""
 FLUSH_S: Final = 20.0
 
 logger = structlog.get_logger("headgate.worker")
@@ -51,26 +53,21 @@ class Marking:
         self._source = pipeline.config.source.model_dump()
         self._config: IdlenessConfig = pipeline.config.idleness
         self.activity = Activity(self._stream, self._worker, self._config, self._isolation)
-        self._tokens: dict[TopicPartition, Token] = {}
         self._places: dict[str, int] = {}
         self._asker: LogConsumer | None = None
         self._producer: LogProducer | None = None
+        self._ask_until_s = 0.0
         self._offset_ms = clock.now_ms() - round(clock.monotonic_s() * 1000)
 
     def now_ms(self) -> int:
         """Return the time by a clock that never goes back, as epoch milliseconds."""
         return self._offset_ms + round(self._clock.monotonic_s() * 1000)
 
-    def take_on(
-        self, config: IdlenessConfig, positions: Mapping[TopicPartition, int], seeds: Mapping[TopicPartition, int]
-    ) -> None:
-        """Go on by other settings: all that was known is looked at anew."""
+    def take_on(self, config: IdlenessConfig) -> None:
+        """Go on by other settings."""
         if config != self._config:
             self._config = config
-            self.activity = Activity(self._stream, self._worker, config, self._isolation)
-            self.activity.assigned(
-                {each: token for each, token in self._tokens.items() if each in positions}, positions, seeds
-            )
+            self.activity.take_on(config)
 
     def assigned(
         self,
@@ -79,11 +76,11 @@ class Marking:
         seeds: Mapping[TopicPartition, int],
     ) -> None:
         """Take channels on that were claimed, with the watermarks of their former owners."""
-        self._tokens.update(tokens)
         self.activity.assigned(tokens, positions, seeds)
 
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
+        self._ask_until_s = self._clock.monotonic_s() + ASK_S
         fed = bool(self._upstreams.of(self._source))
         return self.activity.due(self.now_ms(), in_flight, self._high, self._stable, fed=fed)
 
@@ -111,7 +108,7 @@ class Marking:
                 )
             self._destination.commit(positions, self._reader.proof())
         else:
-            if waits and self._destination.positions_in == "source":
+            if waits:
                 self._reader.commit(positions)
             self._append(records)
         for each in markers:
@@ -162,9 +159,12 @@ class Marking:
         return self._places[topic]
 
     def _high(self, place: TopicPartition) -> int | None:
-        """Ask the source's cluster for a partition's high watermark, past the last stable offset."""
+        """Ask the source's cluster for a high watermark, past the last stable offset, for as long as time is left."""
+        left_s = self._ask_until_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            return None
         try:
-            return self._ready().range(place, REQUEST_S).end
+            return self._ready().range(place, left_s).end
         except LogError:
             return None
 
@@ -184,7 +184,11 @@ class Marking:
             return {}
         count = self._log.partitions(topic, REQUEST_S) or 0
         asker = self._ready()
-        ends = {str(each): asker.range(TopicPartition(topic, each), REQUEST_S).end for each in range(count)}
+        until_s = self._clock.monotonic_s() + REQUEST_S
+        ends = {
+            str(each): asker.range(TopicPartition(topic, each), max(0.1, until_s - self._clock.monotonic_s())).end
+            for each in range(count)
+        }
         return {"dest_topic": topic, "dest_offsets": ends}
 
     def _ready(self) -> LogConsumer:

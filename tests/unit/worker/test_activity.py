@@ -321,3 +321,38 @@ def test_a_task_is_quiet_only_while_everything_it_holds_was_said_idle(task: Task
     assert task.activity.quiet
     task.assign(FIRST)
     assert not task.activity.quiet, "a new claim has said nothing yet"
+
+
+def test_a_partition_in_front_of_a_record_that_cannot_be_processed_is_not_idle_whatever_end_was_met(task: Task) -> None:
+    task.poll(record(FIRST, 0), ends={FIRST: 1})
+    task.activity.stands(FIRST)
+    task.polls(50)
+    assert task.edges == [(0, "ACTIVE")]
+    task.poll(record(FIRST, 1), ends={FIRST: 2})
+    task.polls(15)
+    assert task.edges == [(0, "ACTIVE"), (0, "IDLE")]
+
+
+def test_other_settings_make_nobody_forget_what_was_said_and_which_end_was_met(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    task.activity.take_on(IdlenessConfig(idle_after_s=0.3))
+    task.polls(50)
+    assert task.edges == [(0, "IDLE")]
+    task.poll(record(FIRST, 0), ends={FIRST: 1})
+    task.activity.take_on(IdlenessConfig(idle_after_s=0.5))
+    task.polls(3)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+    task.polls(4)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
+
+
+def test_other_rules_of_event_time_never_take_a_watermark_back() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.poll(record(FIRST, 0, 9_000))
+    later = EventTimeConfig(max_out_of_orderness_ms=500)
+    task.activity.take_on(IdlenessConfig(idle_after_s=1, event_time=later, watermark_interval_ms=10))
+    task.poll(record(FIRST, 1, 9_100))
+    task.poll(record(FIRST, 2, 9_700))
+    assert [watermark for _, kind, _, watermark in task.said if kind == "WATERMARK"] == [8_999, 9_199]

@@ -83,6 +83,12 @@ class EmptinessDetector:
         self._reached: int | None = None
         self._unmet: frozenset[Unmet] = frozenset({Unmet.NO_EVIDENCE})
 
+    def take_on(self, grace: GraceSettings, transactions: OpenTransactions) -> None:
+        """Judge by other settings from now on. What is known stays known, but for the flaps."""
+        self._transactions = transactions
+        self._grace = AdaptiveGrace(grace)
+        self._empty_for.longest_tick_ms = self._held_for.longest_tick_ms = grace.longest_tick_ms
+
     @property
     def status(self) -> Status:
         """What was said last: ACTIVE or IDLE."""
