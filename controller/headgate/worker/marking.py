@@ -172,7 +172,7 @@ class Marking:
         """Ask the source's cluster for a partition's last stable offset: where its committed records end."""
         asker = self._log.consumer(isolation="read_committed")
         try:
-            return asker.range(place, REQUEST_S).end
+            return asker.range(place, ASK_S).end
         except LogError:
             return None
         finally:
