@@ -129,8 +129,8 @@ def test_no_partition_is_idle_over_what_waits_and_none_is_written_to_before_it_i
     counted: Counter[str] = Counter()
     for seed in range(300, 305):
         counted.update(run(seed, delivery))
-    assert counted["IDLE"] > 100, counted
-    assert counted["ACTIVE"] > 100, counted
+    assert counted["IDLE"] > 50, counted
+    assert counted["ACTIVE"] > 50, counted
 
 
 def run(seed: int, delivery: str) -> dict[str, int]:
