@@ -265,6 +265,7 @@ STATE: dict[str, Any] = {
     "updated_ms": AT,
     "config": CONFIG,
     "revision": {"desired": 2, "applied": 1, "rejected": None, "checks": CHECKS[:1]},
+    "last_applied": {"revision": 1, "config": CONFIG},
     "restart_version": 3,
     "retry_version": 2,
     "positions": POSITIONS,

@@ -7,6 +7,7 @@ import pytest
 from headgate.core.deadlines import deadlines, next_due_ms
 from headgate.core.decider import DEFAULT_POLICY, fold, forwarded, refuse_unreadable
 from headgate.core.evolve import COMMAND_WINDOW, ERRORS_MAX
+from headgate.core.revisions import in_effect
 from headgate_events.chain import digest, find_break
 from headgate_events.codec import validate
 from headgate_events.records import Unreadable
@@ -451,3 +452,32 @@ def test_the_chain_of_a_name_that_was_forgotten_begins_again() -> None:
     ]
     assert chain[-1][2] is None and find_break(chain, story.state["head"]) is None
     assert find_break([*chain[:-1], (chain[0][0], *chain[-1][1:])], None) is not None
+
+
+def test_the_definition_before_is_kept_until_every_task_runs_the_new_one() -> None:
+    story = Story().at("RUNNING")
+    story.report("task-started", worker="w1", revision=1)
+    assert story.state is not None
+    first = story.state["config"]
+    story.command("modify", config=config(commit_interval_ms=7))
+    story.command("modify", config=config(commit_interval_ms=8))
+    assert story.state["last_applied"] == {"revision": 1, "config": first}
+    assert in_effect(story.state)["revision"] == 3
+    story.report("revision-rejected", revision=3)
+    assert in_effect(story.state) == {"revision": 1, "config": first}
+    story.command("modify", config=config(commit_interval_ms=9))
+    assert in_effect(story.state)["revision"] == 4
+    story.report("task-started", worker="w1", revision=4)
+    assert story.state["last_applied"] is None
+
+
+def test_a_rejected_definition_may_be_desired_again_and_restarts_what_it_changes() -> None:
+    story = Story().at("RUNNING")
+    story.report("task-started", worker="w1", revision=1)
+    elsewhere = config(destination={"kind": "kafka", "topic": "elsewhere"})
+    story.command("modify", config=elsewhere)
+    story.report("revision-rejected", revision=2)
+    assert transitions(story.command("modify", config=elsewhere)) == ["stream-modified"]
+    assert story.state is not None
+    assert (story.state["revision"]["desired"], story.state["restart_version"]) == (3, story.state["version"])
+    assert transitions(story.command("modify", config=elsewhere)) == [], "it is the same, and not rejected yet"

@@ -64,7 +64,8 @@ def apply_definitions(target: Target, definitions: Sequence[Definition], planned
                 orders.append(planned.order("create", definition.name, config=definition.config))
                 continue
             changes = list(difference(state["config"], definition.complete()))
-            if not changes:
+            rejected = state["revision"]["rejected"] == state["revision"]["desired"]
+            if not changes and not rejected:  # what the workers rejected is tried again: its cause may be gone
                 unchanged.append(_unchanged(definition.name, state))
                 continue
             if form in {Format.TABLE, Format.WIDE}:

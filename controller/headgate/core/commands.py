@@ -13,10 +13,10 @@ from headgate.core.ends import end_stays
 from headgate.core.lifecycle import ABSENT, COMMANDS, DELETED, DRAINING, FAILED, RUNNING, STARTING, Refused, To, Wait
 from headgate.core.lifecycle import command_row as row_of
 from headgate.core.policy import Policy
+from headgate.core.revisions import in_effect, restarts
 from headgate.core.turn import Asked, Turn
 from headgate_events.envelope import parse_rfc3339_ms
 from headgate_events.schema.common import MAX_TIME_MS
-from headgate_events.schema.config import RESTARTING_SECTIONS
 
 Payload = Mapping[str, Any]
 
@@ -236,9 +236,10 @@ def _retry_requested(turn: Turn, cell: To, payload: Payload, asked: Asked, polic
 
 def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:
     state, config = turn.present, payload["config"]
-    if config == state["config"]:
+    revision = state["revision"]
+    if config == state["config"] and revision["rejected"] != revision["desired"]:  # else it is tried again
         return "The definition is the same already."
-    touched = any(_said(config[section]) != _said(state["config"][section]) for section in RESTARTING_SECTIONS)
+    touched = restarts(in_effect(state)["config"], config)
     # A stream that carries on although partitions failed is stopped wholly when it is no longer to isolate them.
     stops = state.get("carries_on") and config["isolate"] != "partition"
     restart = stops or (touched and (state["status"] in (RUNNING, FAILED) or state.get("carries_on")))
@@ -247,19 +248,12 @@ def _modified(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Poli
         cell.transition,
         asked=asked,
         new_epoch=restart or starting,
-        revision=state["revision"]["desired"] + 1,
+        revision=revision["desired"] + 1,
         restart=restart,
         config=config,
         deadline_ms=turn.item.at_ms + policy.validation_timeout_ms if starting else None,
     )
     return None
-
-
-def _said(section: Any) -> Any:
-    """Return a section without what is not set: older definitions do not name settings that came later."""
-    if not isinstance(section, dict):
-        return section
-    return {name: value for name, value in section.items() if value is not None}
 
 
 def _deleted(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:

@@ -285,11 +285,14 @@ def _retry_requested(state: State, payload: Payload) -> State:
 
 
 def _modified(state: State, payload: Payload) -> State:
+    before = state["revision"]
     changes: State = {
         "config": payload["config"],
-        "revision": {**state["revision"], "desired": payload["revision"], "rejected": None, "checks": []},
+        "revision": {**before, "desired": payload["revision"], "rejected": None, "checks": []},
         "retry_version": payload["version"],
     }
+    if before["applied"] == before["desired"]:
+        changes["last_applied"] = {"revision": before["applied"], "config": state["config"]}
     if payload["restart"]:
         changes |= {"restart_version": payload["version"], "tasks": {}}
     if state.get("carries_on") and payload["config"]["isolate"] == "stream":
@@ -306,11 +309,15 @@ def _revision_rejected(state: State, payload: Payload) -> State:
 def _task_started(state: State, payload: Payload) -> State:
     task = {"revision": payload["revision"], "epoch": payload["epoch"], "since_ms": payload["at_ms"]}
     tasks = {**state["tasks"], payload["worker"]: task}
-    return {
+    applied = min(task["revision"] for task in tasks.values())
+    changes: State = {
         "tasks": tasks,
-        "revision": {**state["revision"], "applied": min(task["revision"] for task in tasks.values())},
+        "revision": {**state["revision"], "applied": applied},
         "conditions": _without(state["conditions"], "unassigned"),
     }
+    if applied == state["revision"]["desired"] and state.get("last_applied") is not None:
+        changes["last_applied"] = None
+    return changes
 
 
 def _task_stopped(state: State, payload: Payload) -> State:

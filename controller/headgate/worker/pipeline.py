@@ -49,6 +49,8 @@ class Pipeline:
     """The parts of one revision of a stream, not open yet."""
 
     revision: int
+    given: Mapping[str, Any]
+    """The definition as it stands in the state."""
     config: StreamConfig
     source: SourceKind
     source_settings: Any
@@ -132,6 +134,7 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         return checks, None
     return checks, Pipeline(
         revision=view.revision,
+        given=view.config,
         config=config,
         source=source[0],
         source_settings=source[1],

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from headgate.core.idleness.derived import task_activity
+from headgate.core.revisions import restarts
 from headgate.ports.destination import RecordRefused, StaleOwner, WriteInDoubt
 from headgate.ports.errors import LogError, LogFatal, StaleMember, TransactionInDoubt
 from headgate.ports.log import TopicPartition
@@ -266,7 +267,10 @@ class Task:
             if view.epoch != before.epoch:
                 self._new_epoch()
             if self._pipeline is not None and view.revision not in {self._pipeline.revision, self._refused_revision}:
-                self._modify()
+                if restarts(self._pipeline.given, view.config):
+                    self._replace(before)
+                else:
+                    self._modify()
             if before.partitions is not None and view.partitions != before.partitions:
                 self._rejoin()
         if view.retry_version != self._retry_version:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from headgate.core.revisions import in_effect
 from headgate.ports.log import TopicPartition
 from headgate_events.schema.common import Status
 
@@ -20,7 +21,10 @@ STANDING_STILL: Final = frozenset({Status.PAUSED.value, Status.FAILED.value, Sta
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a worker looks at. The nested values are the state's own and are never changed."""
+    """What a worker looks at. The nested values are the state's own and are never changed.
+
+    `revision` and `config` are the definition in effect: the desired one, or the one before where that was rejected.
+    """
 
     stream: str
     incarnation: int
@@ -29,7 +33,6 @@ class View:
     epoch: int
     started_epoch: int
     revision: int
-    rejected: int | None
     restart_version: int
     retry_version: int
     unclean: bool
@@ -95,6 +98,7 @@ def view_of(state: Mapping[str, Any]) -> View:
     conditions = state.get("conditions") or {}
     errors: Mapping[str, Mapping[str, Any]] = state.get("errors") or {}
     standing = {name: error for name, error in errors.items() if not error.get("recoverable")}
+    definition = in_effect(state)
     return View(
         stream=state["stream"],
         incarnation=state["incarnation"],
@@ -102,15 +106,14 @@ def view_of(state: Mapping[str, Any]) -> View:
         status=state["status"],
         epoch=state["epoch"],
         started_epoch=state["started_epoch"],
-        revision=state["revision"]["desired"],
-        rejected=state["revision"].get("rejected"),
+        revision=definition["revision"],
         restart_version=state.get("restart_version", 0),
         retry_version=state.get("retry_version", 0),
         conditions={name: held.get("message") or "" for name, held in conditions.items()},
         unclean="unclean" in conditions,
         fence_pending="fence_pending" in conditions,
         listed=bool(drain.get("listed")),
-        config=state["config"],
+        config=definition["config"],
         positions=state.get("positions") or {},
         partitions=state.get("partitions"),
         receipts=drain.get("receipts") or {},

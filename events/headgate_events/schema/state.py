@@ -65,6 +65,13 @@ class Revision(Model):
     checks: Checks = ()
 
 
+class LastApplied(Model):
+    """The definition that every task ran before the desired one: where that is rejected, tasks go on by this."""
+
+    revision: Version
+    config: StreamConfig
+
+
 class Task(Model):
     """One worker's share of the stream, as last reported."""
 
@@ -150,6 +157,7 @@ class StreamState(Model):
     updated_ms: TimeMs
     config: StreamConfig
     revision: Revision
+    last_applied: LastApplied | None = None
     restart_version: Version = 0
     retry_version: Version = 0
     positions: Positions = Field(default_factory=dict)

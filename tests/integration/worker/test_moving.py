@@ -83,6 +83,13 @@ def test_a_transform_is_changed_between_two_records_without_a_restart(headgate: 
     headgate.produce(source, 1, start=200, partitions=1)
     assert headgate.until_moved(destination, 201)[-1].value == b"200-two"
 
+    headgate.stop_worker("a")  # who begins anew goes on by what was applied, and so does a drain
+    headgate.worker("b")
+    headgate.produce(source, 1, start=201, partitions=1)
+    assert headgate.until_moved(destination, 202)[-1].value == b"201-two"
+    headgate.done(headgate.commands.pause("orders"))
+    headgate.until_status("orders", "PAUSED")
+
 
 def test_a_new_destination_restarts_the_tasks_at_the_same_positions(headgate: Headgate) -> None:
     source, destination, config = kafka_to_kafka(headgate)
