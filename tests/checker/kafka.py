@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, TopicPartition
 
+from headgate_events.markers import IN_BAND_HEADER
 from tests.checker.model import Delivered, Pause, Place, Receipt, Seen, Sent
 from tests.support.kafka import REQUEST_S, read_to_end
 
@@ -39,6 +40,7 @@ def delivered(bootstrap_servers: str, topic: str) -> tuple[Delivered, ...]:
     return tuple(
         Delivered(parsed(each.value)[0], f"{topic}-{each.partition}", each.offset, each.key)
         for each in read_to_end(bootstrap_servers, topic, timeout_s=READ_S)
+        if each.header(IN_BAND_HEADER) is None
     )
 
 

@@ -36,7 +36,7 @@ class KafkaSourceSettings(BaseModel):
     """Settings of `source: {kind: kafka}`: the topic, and whether records of open or aborted transactions are read.
 
     `connection` names another cluster, where the group is then, too. `client` are settings of the Kafka client that a
-    stream may choose.
+    stream may choose. `skip_markers` passes over markers that a stream which is not known here put among the records.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,6 +45,7 @@ class KafkaSourceSettings(BaseModel):
     connection: ConnectionName | None = None
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     client: ConsumerSettings = Field(default_factory=dict)
+    skip_markers: bool = False
 
 
 class KafkaReader:

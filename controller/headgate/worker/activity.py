@@ -102,6 +102,17 @@ class Activity:
         self._note_topics()
         self._show()
 
+    def passed(self, place: TopicPartition, position: int) -> None:
+        """Note that a channel's position moved over markers of ours: they are no data, and wake nothing (D2)."""
+        if (channel := self._channels.get(place)) is not None:
+            channel.position = max(channel.position, position)
+            channel.detector.marker_passed(position)
+
+    def repeat(self, kind: str, now_ms: int) -> list[Payload]:
+        """Return what holds of each channel, for whoever was not there when it was said."""
+        said = [(place, each) for place, each in self._channels.items() if each.said is not None]
+        return [self._payload(place, channel, kind, now_ms) for place, channel in said]
+
     def event_times(self) -> dict[TopicPartition, int]:
         """Return how far the event time of each channel has come, for its heir; absent where nothing is known."""
         return {place: at for place, each in self._channels.items() if (at := each.watermark.reached) != MIN}

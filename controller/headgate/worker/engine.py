@@ -27,6 +27,7 @@ from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts, partition_of, watermarks_of
+from headgate.worker.among_records import MarkersAmong
 from headgate.worker.bad_records import BadRecords
 from headgate.worker.claims import Claims
 from headgate.worker.ends import UntilEnd
@@ -86,6 +87,7 @@ class Engine:
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
         self._until: UntilEnd | None = None
+        self._among: MarkersAmong | None = None
         self.moved_ms = 0
         """When a record was last moved, or the source was last seen at its end; epoch milliseconds."""
         self.at_end = False
@@ -107,7 +109,9 @@ class Engine:
         self._reader = pipeline.make_reader()
         self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
         self._bounds = self._destination if isinstance(self._destination, BoundsBatches) else None
-        until = pipeline.config.source.until
+        source, skips = pipeline.config.source, getattr(pipeline.source_settings, "skip_markers", False)
+        self._among = MarkersAmong(pipeline.in_band_topics, source.model_dump(), always=skips)
+        until = source.until
         self._until = None if until is None else UntilEnd(until)
         self._marking = Marking(pipeline, self._clock, self._reader, self._destination) if marks(pipeline) else None
         self.take_on_settings(pipeline)
@@ -146,6 +150,8 @@ class Engine:
         self._rebalanced = True
         self._may_commit = True
         self._ends.clear()
+        if self._among is not None:
+            self._among.passed.clear()
         self._stop_what_failed(self._owned)
         self._reader.seek(self.accounts.positions())
         if self._unread:
@@ -212,8 +218,7 @@ class Engine:
         records: Sequence[Any] = batch.records
         if self._rebalanced:
             records = self._after_a_rebalance(records)
-        if self._until is not None:
-            records = self._until.within(records)
+        records, passed = self._data_in(records)
         marking = self._marking
         if records:
             self.at_end = False  # said at once: a transform may keep these for long, and heartbeats go on meanwhile
@@ -227,6 +232,8 @@ class Engine:
         self._ends.update(ends)
         if marking is not None:
             marking.activity.moved(records, self.accounts.positions(), ends, marking.now_ms())
+        if passed:
+            self._pass(passed, records)
         if self._until is not None:
             self._end(self._until, ends)
         if self._fresh or (self.uncommitted and self._commit_is_due(interval_s)):
@@ -261,6 +268,8 @@ class Engine:
                 return
             self._look_s = now_s + LOOK_S
         in_flight = {each for each, account in self.accounts.of.items() if account.dirty} if self.uncommitted else set()
+        if self._among is not None:
+            in_flight -= self._among.passed
         if due := self._marking.due(in_flight):
             self._say(due)
 
@@ -452,6 +461,37 @@ class Engine:
             self._reader.seek({place: self.accounts.of[place].position})
             self._reader.release([place])
 
+    # Markers among the records
+
+    def _data_in(self, records: Sequence[Any]) -> tuple[Sequence[Any], Mapping[TopicPartition, int]]:
+        """Return what is to be moved of a batch, and the positions behind the markers that are passed over."""
+        if self._until is not None:
+            records = self._until.within(records)
+        if self._among is not None and self._among.expected:
+            return self._among.without(records)
+        return records, {}
+
+    def _pass(self, behind: Mapping[TopicPartition, int], records: Sequence[Any]) -> None:
+        """Move positions over markers of ours. A partition that stands in front of a record that failed stays there.
+
+        They are committed like records, but no files are finished for them: there they wait for the next that comes.
+        """
+        assert self._among is not None
+        with_records = {partition_of(record) for record in records}
+        for place, position in behind.items():
+            account = self.accounts.of[place]
+            if place in self.stopped or account.position >= position:
+                continue
+            if not account.dirty and place not in with_records:
+                self._among.passed.add(place)
+            account.advance(position, 0, 0)
+            if self._marking is not None:
+                self._marking.activity.passed(place, position)
+            if self._paces is None:
+                self._first_s = self._first_s if self.uncommitted else self._clock.monotonic_s()
+                self.uncommitted += 1
+        self._among.passed -= with_records
+
     # Ends
 
     @property
@@ -500,10 +540,13 @@ class Engine:
         self._in_transaction = False
         self.uncommitted = 0
         self._fresh.clear()
+        if self._among is not None:
+            self._among.passed.clear()
 
     def settle(self) -> None:
         """Commit what is in flight or was just taken on, if anything was."""
-        if self._may_commit and self._reader is not None and (self.uncommitted or self._fresh):
+        passed = self._among is not None and self._among.passed
+        if self._may_commit and self._reader is not None and (self.uncommitted or self._fresh or passed):
             self.commit()
 
     def _commit_before_failing(self) -> None:
@@ -593,6 +636,8 @@ class Engine:
         self.stopped.difference_update(partitions)
         if self._until is not None:
             self._until.forget(partitions)
+        if self._among is not None:
+            self._among.passed.difference_update(partitions)
         for each in partitions:
             self._ends.pop(each, None)
 

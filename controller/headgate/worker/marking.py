@@ -21,6 +21,7 @@ from headgate.ports.log import Clock, Committed, Isolation, Log, LogConsumer, Lo
 from headgate.ports.source import SourceReader
 from headgate.worker.activity import Activity
 from headgate.worker.claims import partitions_of
+from headgate.worker.in_band import REPEAT, InBand
 from headgate.worker.pipeline import Pipeline
 from headgate_events.markers import MarkerRecord, marker_record
 from headgate_events.records import Payload
@@ -53,6 +54,8 @@ class Marking:
         self._source = pipeline.config.source.model_dump()
         self._config: IdlenessConfig = pipeline.config.idleness
         self.activity = Activity(self._stream, self._worker, self._config, self._isolation)
+        self._in_band: InBand | None = None
+        self._put_in_band()
         self._places: dict[str, int] = {}
         self._asker: LogConsumer | None = None
         self._producer: LogProducer | None = None
@@ -67,6 +70,7 @@ class Marking:
         """Go on by other settings."""
         if config != self._config:
             self._config = config
+            self._put_in_band()
             self.activity.take_on(config)
 
     def assigned(
@@ -82,7 +86,10 @@ class Marking:
         """Return what may be said now."""
         self._ask_until_s = self._clock.monotonic_s() + ASK_S
         fed = bool(self._upstreams.of(self._source))
-        return self.activity.due(self.now_ms(), in_flight, self._high, self._stable, fed=fed)
+        due = self.activity.due(self.now_ms(), in_flight, self._high, self._stable, fed=fed)
+        if self._in_band is not None and self._in_band.grown(self.now_ms()):
+            due += self.activity.repeat(REPEAT, self.now_ms())
+        return due
 
     def say(
         self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed], channels_total: int | None
@@ -95,12 +102,14 @@ class Marking:
             each["channels_total"] = channels_total
             if self._config.flush_on_all_idle != "max":
                 each["flush_on_all_idle"] = self._config.flush_on_all_idle
-        waits = [each for each in markers if each["status"] != "ACTIVE" or each["marker"] != "STATUS"]
+        beside = [each for each in markers if each["marker"] != REPEAT]
+        waits = [each for each in beside if each["status"] != "ACTIVE" or each["marker"] != "STATUS"]
         if waits and (covers := self._destination_ends()):
             for each in waits:
                 each.update(covers)
         self._rest()
-        records = [record for marker in markers for record in self._records(marker)]
+        records = [] if self._in_band is None else self._in_band.records(markers)
+        records += [record for marker in beside for record in self._records(marker)]
         if isinstance(self._destination, TakesAside):
             for record in records:
                 self._destination.aside(
@@ -111,7 +120,7 @@ class Marking:
             if waits:
                 self._reader.commit(positions)
             self._append(records)
-        for each in markers:
+        for each in beside:
             if each["status"] == "IDLE" and each["reason"] == "OPEN_TXN":
                 logger.warning(
                     "IDLE is said although a transaction stands open, for longer than the stream's cap: what it still"
@@ -137,6 +146,12 @@ class Marking:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()
+
+    def _put_in_band(self) -> None:
+        if self._config.markers != "in_band" or self._covered is None:
+            self._in_band = None
+        elif self._in_band is None:
+            self._in_band = InBand(self._log, self._covered)
 
     def _append(self, records: Sequence[MarkerRecord]) -> None:
         if self._producer is None:

@@ -16,7 +16,9 @@ from headgate.ports.connectors import Connections, ConnectorContext, Kinds, NoCo
 from headgate.ports.destination import Destination, DestinationKind
 from headgate.ports.log import Clock, Log
 from headgate.ports.source import SourceCatalogue, SourceKind, SourceReader
+from headgate.worker.among_records import InBandTopics
 from headgate.worker.failures import ConfigRejected
+from headgate.worker.in_band import why_not_in_band
 from headgate.worker.options import WorkerOptions
 from headgate.worker.transforms import Transform, load_transform
 from headgate.worker.upstreams import Upstreams
@@ -42,6 +44,7 @@ class Means:
     destinations: Kinds[DestinationKind]
     connections: Connections = field(default_factory=NoConnections)
     upstreams: Upstreams = field(default_factory=Upstreams)
+    in_band_topics: InBandTopics = field(default_factory=InBandTopics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Pipeline:
     context: ConnectorContext
     namespace: str
     upstreams: Upstreams
+    in_band_topics: InBandTopics
 
     def make_reader(self) -> SourceReader:
         """Make the reader of a task."""
@@ -121,6 +125,8 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
     if source is not None and destination is not None and _loops(config):
         message = "The destination is the source's own topic: every record would come round for ever."
         failed(checks, "destination", "destination.is_source", message, "Name another topic.")
+    if (why_not := why_not_in_band(config)) is not None:
+        failed(checks, "idleness", "markers.not_in_band", why_not, "Set idleness.markers: side_topic.")
     transform: Transform | None = None
     if (wanted := config.transform) is not None:
         transform = attempt(
@@ -144,6 +150,7 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         context=context_of(view, config, means),
         namespace=means.options.namespace,
         upstreams=means.upstreams,
+        in_band_topics=means.in_band_topics,
     )
 
 

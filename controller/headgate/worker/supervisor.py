@@ -184,6 +184,7 @@ class Supervisor:
                 state = orjson.loads(value)
                 view = view_of(state)
                 self.means.upstreams.note(name, state)
+                self.means.in_band_topics.note(state)
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 logger.warning("a state cannot be read", action="worker.state", stream=name, error=repr(error))
                 return

@@ -165,19 +165,23 @@ class Headgate:
             f"{count} records lie in {topic}",
         )
 
-    def until_committed(self, stream: str, topic: str, partitions: int) -> None:
-        """Return when the stream's group has committed a position for every partition."""
+    def committed(self, stream: str, topic: str, partitions: int = 1) -> list[int]:
+        """Return the positions that the stream's group has committed; below zero where there is none."""
         group = f"{self.namespace}.{stream}.{self.get(stream).incarnation}"
         asking = Consumer({"bootstrap.servers": self.servers, "group.id": group, "enable.auto.commit": False})
         places = [TopicPartition(topic, number) for number in range(partitions)]
         try:
-            eventually(
-                lambda: all(place.offset >= 0 for place in asking.committed(places, timeout=WAIT_S)),
-                WAIT_S,
-                f"{group} has committed every partition of {topic}",
-            )
+            return [place.offset for place in asking.committed(places, timeout=WAIT_S)]
         finally:
             asking.close()
+
+    def until_committed(self, stream: str, topic: str, partitions: int) -> None:
+        """Return when the stream's group has committed a position for every partition."""
+        eventually(
+            lambda: all(offset >= 0 for offset in self.committed(stream, topic, partitions)),
+            WAIT_S,
+            f"{stream} has committed every partition of {topic}",
+        )
 
     def forget_group(self, group: str) -> None:
         """Delete a group with its positions, as the broker does when nobody was in it for too long."""

@@ -35,6 +35,9 @@ COMMIT_TURN_S: Final = 2.0
 HEAR_S: Final = 2.0
 """How long to wait for what is to be heard of a delivery that failed a transaction."""
 
+LOOK_S: Final = 10.0
+"""How long a look at a topic may take that is said to lack a partition."""
+
 ANY_PARTITION: Final = -1
 """Lets the key decide."""
 
@@ -322,6 +325,13 @@ def enqueue(
         client.produce(*arguments)
     except BufferError:
         _wait_for_room(client, arguments)
+    except KafkaException as error:
+        kafka = kafka_error(error)
+        if kafka is None or kafka.code() != KafkaError._UNKNOWN_PARTITION:
+            raise
+        # A partition that the topic got since the client last asked: it asks every five minutes by itself.
+        client.list_topics(topic, LOOK_S)
+        client.produce(*arguments)
 
 
 def enqueue_records(
