@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from headgate_events.topics import Topics as Namespace
 from tests.integration.worker.conftest import WAIT_S, Headgate
@@ -56,6 +56,36 @@ class Sayings:
             return edges
 
         return eventually(look, WAIT_S, f"{self.stream} says {expected}", every_s=0.2)
+
+    def until_counts(self, edges: int) -> dict[int, list[dict[str, Any]]]:
+        """Wait until so many edges were said, of all partitions together; return them."""
+
+        def look() -> dict[int, list[dict[str, Any]]]:
+            found = self.edges()
+            assert sum(map(len, found.values())) == edges, found
+            return found
+
+        return eventually(look, WAIT_S, f"{self.stream} says {edges} edges", every_s=0.2)
+
+    def until_idle(self, partitions: set[int]) -> dict[int, list[dict[str, Any]]]:
+        """Wait until the last word about each of these partitions is IDLE, with nothing before its end unread."""
+
+        def look() -> dict[int, list[dict[str, Any]]]:
+            found = self.edges()
+            ends = {each: self._end(each) for each in partitions}
+            for each, end in ends.items():
+                last = found[each][-1]
+                assert (last["status"], (last["evidence"] or {}).get("end")) == ("IDLE", end), found
+            return found
+
+        return eventually(look, WAIT_S, f"{self.stream} is idle in {partitions}", every_s=0.2)
+
+    def _end(self, partition: int) -> int:
+        asking = Consumer({"bootstrap.servers": self.headgate.servers, "group.id": "never-joined"})
+        try:
+            return int(asking.get_watermark_offsets(TopicPartition(self.source, partition), WAIT_S)[1])
+        finally:
+            asking.close()
 
     def produce(self, partition: int, *values: bytes) -> None:
         """Write records to one partition of the source."""
