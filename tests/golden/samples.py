@@ -55,6 +55,7 @@ CONFIG: dict[str, Any] = {
         "open_txn": "ignore",
         "open_txn_cap_s": 75.0,
         "flush_on_all_idle": "none",
+        "auto_pause_after_s": 3_600.0,
     },
     "strict_lifecycle": False,
     "labels": {"team": "ground", "air.port/area": "north"},
@@ -116,6 +117,7 @@ PENDING = {
     "since_ms": AT,
     "not_before_ms": AT + 60_000,
     "when_idle": False,
+    "idle_for_ms": 600_000,
     "deadline_ms": None,
     "dry_run": True,
 }
@@ -125,6 +127,7 @@ COMMON_COMMAND = {
     "dry_run": True,
     "not_before": "2026-02-01T08:00:00+01:00",
     "when_idle": False,
+    "idle_for_s": 600.0,
 }
 COMMANDS: dict[str, dict[str, Any]] = {
     "create": {"config": CONFIG},
@@ -172,6 +175,8 @@ REPORTS: dict[str, dict[str, Any]] = {
     "worker-silent": {"lost": "worker-2"},
     "deadline-passed": {"deadline": "not_before", "due_ms": AT + 60_000, "command_id": "7b1e4f4e-0002"},
     "idle-reached": {"command_id": "7b1e4f4e-0002"},
+    "silence-reached": {"ends": POSITIONS},
+    "source-moved": {"positions": POSITIONS, "message": "flights[1] moved from 7 to 8."},
 }
 
 COMMON_TRANSITION = {
@@ -197,7 +202,8 @@ TRANSITIONS: dict[str, dict[str, Any]] = {
         "ends": ENDS,
     },
     "stream-validation-failed": {"checks": CHECKS},
-    "stream-draining": {"deadline_ms": AT + 300_000, "then": "paused"},
+    "stream-draining": {"deadline_ms": AT + 300_000, "then": "paused", "silence": POSITIONS},
+    "pause-kept": {},
     "stream-drain-cancelled": {},
     "source-listed": {"partitions": PARTITIONS},
     "partition-drained": {"receipt": RECEIPT},
@@ -281,6 +287,7 @@ STATE: dict[str, Any] = {
         "finished_ms": None,
         "listed": True,
         "receipts": {"flights": {"1": RECEIPT}},
+        "silence": POSITIONS,
     },
     "errors": {"worker-1-error-1": {**ERROR, "epoch": 4}},
     "failed_from": "DRAINING",

@@ -37,6 +37,8 @@ deadline-passed: unassigned  -           -           FAILED             -       
 deadline-passed: flapping    =           =           =                  =                  = =                  =
 deadline-passed: forget      -           -           -                  -                  - -                  -
 idle-reached                 -           -           DELETED            -                  - DELETED            -
+silence-reached              -           -           DRAINING           -                  - -                  -
+source-moved                 -           -           -                  -                  RUNNING -            -
 positions-checked            -           -           -                  -                  RUNNING -            RUNNING
 """
 
@@ -99,6 +101,20 @@ def _idle_reached(story: Story) -> Folded:
     return story.report("idle-reached", worker=None, command_id="c")
 
 
+def _silence_reached(story: Story) -> Folded:
+    if story.state is not None and "config" in story.state:
+        config = story.state["config"]
+        story.command("modify", config={**config, "idleness": {**config["idleness"], "auto_pause_after_s": 60.0}})
+    return story.report("silence-reached", worker=None, ends={SOURCE: {"0": 10, "1": 10}})
+
+
+def _source_moved(story: Story) -> Folded:
+    state = story.state
+    if state is not None and state["drain"] is not None:
+        story.state = {**state, "drain": {**state["drain"], "silence": {SOURCE: {"0": 10}}}}
+    return story.report("source-moved", worker=None, positions={SOURCE: {"0": 10, "1": 10}}, message="It moved.")
+
+
 def _positions_checked(story: Story) -> Folded:
     story.command("resume" if story.status == "PAUSED" else "recover", id="c")
     return story.report("positions-checked", command_id="c", passed=True, positions={SOURCE: {"0": 1}})
@@ -129,6 +145,8 @@ WHEN: dict[str, Callable[[Story], Folded]] = {
     "deadline-passed: flapping": _deadline("flapping"),
     "deadline-passed: forget": _deadline("forget"),
     "idle-reached": _idle_reached,
+    "silence-reached": _silence_reached,
+    "source-moved": _source_moved,
 }
 
 

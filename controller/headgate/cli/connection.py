@@ -43,7 +43,8 @@ class Order:
     @property
     def waits(self) -> bool:
         """Whether it is decided later, so that its outcome may be far away."""
-        return self.options.get("not_before") is not None or bool(self.options.get("when_idle"))
+        later = ("not_before", "when_idle", "idle_for_s")
+        return any(self.options.get(name) for name in later)
 
 
 @dataclass(frozen=True, slots=True)

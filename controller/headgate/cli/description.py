@@ -11,6 +11,7 @@ from headgate.cli.connection import LiveTask, StateJson
 from headgate.cli.goals import check_line, drained
 from headgate.cli.output import STATUS_COLOURS, as_yaml, coloured, say, table
 from headgate.cli.past import COLUMNS, cells
+from headgate.cli.waiting import due_words, in_the_way
 from headgate.cli.wording import age, plural, safe, when
 
 INDENT = "  "
@@ -45,7 +46,7 @@ def lines(state: StateJson, now_ms: int, tasks: Sequence[LiveTask], activity: Ac
     yield from _live(tasks, now_ms, state["epoch"])
     yield from _drain(state)
     yield from _checks("Checks", state.get("checks") or ())
-    yield from _waiting(state)
+    yield from _waiting(state, activity, now_ms)
     yield from _positions("Positions from which it last began", state["positions"])
     yield from _positions("Ends that its first start found", state.get("ends") or {})
     yield "Config:"
@@ -223,13 +224,14 @@ def _checks(title: str, checks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield INDENT + check_line(check)
 
 
-def _waiting(state: StateJson) -> Iterator[str]:
+def _waiting(state: StateJson, activity: Activity, now_ms: int) -> Iterator[str]:
     scheduled = state.get("scheduled") or {}
     if scheduled:
         yield "Scheduled commands:"
         for pending in scheduled.values():
-            due = "when idle" if pending.get("when_idle") else f"not before {when(pending['not_before_ms'] or 0)}"
-            yield f"{INDENT}{pending['command']} {due}, by {safe(pending['actor'])}{_because(pending)}"
+            yield f"{INDENT}{pending['command']} {due_words(pending)}, by {safe(pending['actor'])}{_because(pending)}"
+            if (why := in_the_way(pending, state, activity, now_ms)) is not None:
+                yield f"{INDENT * 2}waits: {why}"
             yield f"{INDENT * 2}withdraw it with: headgate cancel {safe(pending['command_id'])}"
     checking = state.get("checking")
     if checking is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from headgate.cli.exits import OK
 from headgate.cli.output import Format, note, say, several
+from headgate.cli.waiting import span
 from headgate.cli.wording import safe, seconds, when
 
 
@@ -30,6 +31,7 @@ class Result:
     dry_run: bool = False
     due_ms: int | None = None
     when_idle: bool = False
+    idle_for_ms: int | None = None
     goal: Mapping[str, Any] | None = None
     details: Sequence[str] = field(default=())
 
@@ -90,6 +92,8 @@ def line(result: Result) -> str:
             return f"{about}{result.command} changed nothing{at}" + (f": {said}" if said else "")
         case "scheduled":
             due = "once it is idle" if result.when_idle else f"for {when(result.due_ms or 0)}"
+            if result.idle_for_ms is not None:
+                due = f"once it has been idle for {span(result.idle_for_ms)} and is drained"
             return f"{about}{result.command} is scheduled {due}; withdraw it with: headgate cancel {result.command_id}"
         case "refused":
             would = "would be refused" if result.dry_run else "refused"

@@ -52,7 +52,7 @@ class Plan:
         return Order(kind, stream, {**self.options, "command_id": command_id}, fields)
 
 
-def plan(sending: Sending, count: int) -> Plan:
+def plan(sending: Sending, count: int, idle_for_s: float | None = None) -> Plan:
     """Read the options for `count` streams. Raises InvalidRequest, which names the option that is wrong."""
     if sending.command_id is not None:
         if count != 1:
@@ -63,9 +63,9 @@ def plan(sending: Sending, count: int) -> Plan:
         raise InvalidRequest("--expected-version takes exactly one stream.", hint="Send one command at a time.")
     if sending.reason is not None and len(sending.reason) > MAX_REASON:
         raise InvalidRequest(f"--reason is longer than {MAX_REASON:,} characters.", hint="Shorten it.")
-    if sending.wait and (sending.dry_run or sending.not_before or sending.when_idle):
+    if sending.wait and (sending.dry_run or sending.not_before or sending.when_idle or idle_for_s is not None):
         raise InvalidRequest(
-            "--wait does not go with --dry-run, --not-before or --when-idle.",
+            "--wait does not go with --dry-run, --not-before, --when-idle or --when-drained-and-idle-for.",
             hint="A dry run changes nothing; `headgate watch` follows what is scheduled.",
         )
     timeout_s = GOAL_TIMEOUT_S if sending.wait else OUTCOME_TIMEOUT_S
@@ -79,7 +79,8 @@ def plan(sending: Sending, count: int) -> Plan:
         "actor": find_actor(sending.actor),
         "reason": sending.reason,
         "dry_run": sending.dry_run or None,
-        "when_idle": sending.when_idle or None,
+        "when_idle": sending.when_idle or idle_for_s is not None or None,
+        "idle_for_s": idle_for_s,
         "not_before": moment,
         "expected_version": sending.expected_version,
         "command_id": sending.command_id,
@@ -153,6 +154,7 @@ def _scheduled(order: Order, transition: Mapping[str, Any]) -> Result:
         status=transition["to_status"],
         due_ms=pending["not_before_ms"],
         when_idle=pending["when_idle"],
+        idle_for_ms=pending.get("idle_for_ms"),
     )
 
 

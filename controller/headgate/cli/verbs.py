@@ -26,13 +26,14 @@ def send_to(
     where: Where,
     output: Format,
     kind: str,
+    idle_for_s: float | None = None,
     **fields: Any,
 ) -> None:
     """Send one kind of command to every stream that was chosen, and end with the worst exit code."""
     target = target_of(where)
     # What is wrong in the options is said before the cluster is asked for anything.
-    plan(sending, 1)
+    plan(sending, 1, idle_for_s)
     streams = choose(target, names, selector)
-    planned = plan(sending, len(streams))
+    planned = plan(sending, len(streams), idle_for_s)
     orders = [planned.order(kind, stream, **fields) for stream in streams]
     raise typer.Exit(send_all(target, orders, planned, output))

@@ -31,6 +31,7 @@ from headgate.cli.options import Where
 from headgate.cli.output import EMPTY, GAP, STATUS_COLOURS, Format, as_json, as_yaml, coloured, note, say
 from headgate.cli.selector import parse_selector
 from headgate.cli.verbs import target_of
+from headgate.cli.waiting import due_words
 from headgate.cli.wording import duration_s, safe, when
 from headgate_events.errors import HeadgateError, InvalidRequest
 
@@ -251,6 +252,9 @@ def line(name: str, before: StateJson | None, state: StateJson | None, seen: Act
         words.append(",".join(sorted(state["conditions"])))
     if before is None and seen is not None and (told := wide_cell(seen, now_ms())):
         words.append(told)
+    earlier = {} if before is None else before["scheduled"]
+    waiting = [pending for key, pending in state["scheduled"].items() if key not in earlier]
+    words += [f"{pending['command']} waits, {due_words(pending)}" for pending in waiting]
     if before is None or moved:
         words.append(reason_by(state))
     else:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from headgate.core.auto_pause import silence_of
 from headgate.core.ends import end_stays
+from headgate.core.idleness.possible import why_never_idle
 from headgate.core.lifecycle import ABSENT, COMMANDS, DELETED, DRAINING, FAILED, RUNNING, STARTING, Refused, To, Wait
 from headgate.core.lifecycle import command_row as row_of
 from headgate.core.policy import Policy
@@ -60,6 +62,8 @@ def carry_out(turn: Turn, kind: str, payload: Payload, asked: Asked, policy: Pol
     cell = COMMANDS[row][status]
     if isinstance(cell, To) and cell.unless_strict and turn.present["config"]["strict_lifecycle"]:
         cell = Refused(f"stream.is_{status.lower()}", "The stream's strict_lifecycle forbids this; retry or delete it.")
+    if isinstance(cell, To) and cell.otherwise is not None and silence_of(turn.present) is None:
+        cell = cell.otherwise
     if isinstance(cell, Refused):
         return _refuse(turn, row, status, cell, asked)
     assert isinstance(cell, To), "a waiting row is never carried out"
@@ -74,12 +78,16 @@ def carry_out(turn: Turn, kind: str, payload: Payload, asked: Asked, policy: Pol
     return turn.accept(whose)
 
 
+_WHEN: Final = frozenset({"not_before", "when_idle", "idle_for_s", "dry_run"})
+"""What says when a command is decided, and not what it does."""
+
+
 def pending_of(turn: Turn, kind: str, payload: Payload, asked: Asked, **when: Any) -> dict[str, Any]:
     """Describe a command that is decided later."""
     return {
         "command_id": asked.id,
         "command": kind,
-        "payload": {key: value for key, value in payload.items() if key not in ("not_before", "when_idle", "dry_run")},
+        "payload": {key: value for key, value in payload.items() if key not in _WHEN},
         "actor": asked.actor,
         "reason": asked.reason,
         "type": asked.type,
@@ -105,7 +113,11 @@ def _waits(turn: Turn) -> str | None:
     payload = turn.item.payload
     if (not_before := payload.get("not_before")) is not None and _time_ms(not_before) > turn.item.at_ms:
         return "… not before"
-    return "… when idle" if payload.get("when_idle") else None
+    return "… when idle" if _for_idle(payload) else None
+
+
+def _for_idle(payload: Payload) -> bool:
+    return bool(payload.get("when_idle")) or payload.get("idle_for_s") is not None
 
 
 def _time_ms(text: str) -> int:
@@ -121,6 +133,13 @@ def _wait(turn: Turn, row: str, policy: Policy) -> None:
     if isinstance(cell, Refused):
         return _refuse(turn, f"{item.kind} {row[2:]}", status, cell, asked)
     assert isinstance(cell, Wait)
+    if _for_idle(item.payload) and (why := why_never_idle(turn.present["config"])) is not None:
+        return turn.answer(
+            "refused",
+            code="stream.never_idle",
+            message=f"{item.stream} is never said to be idle: {why}.",
+            hint="Leave when-idle out, or schedule the command for a time (not-before).",
+        )
     if len(turn.present["scheduled"]) >= policy.scheduled_max:
         return turn.answer(
             "refused",
@@ -135,8 +154,10 @@ def _wait(turn: Turn, row: str, policy: Policy) -> None:
         item.payload,
         asked,
         not_before_ms=_time_ms(not_before) if row == "… not before" and not_before is not None else None,
-        when_idle=bool(item.payload.get("when_idle")),
+        when_idle=_for_idle(item.payload),
     )
+    if (idle_for_s := item.payload.get("idle_for_s")) is not None:
+        pending["idle_for_ms"] = round(float(idle_for_s) * 1_000)
     return turn.emit("scheduled", asked=asked, pending=pending)
 
 
@@ -229,6 +250,11 @@ def _drain_cancelled(turn: Turn, cell: To, payload: Payload, asked: Asked, polic
     return None
 
 
+def _pause_kept(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:
+    turn.emit(cell.transition, asked=asked)
+    return None
+
+
 def _retry_requested(turn: Turn, cell: To, payload: Payload, asked: Asked, policy: Policy) -> str | None:
     turn.emit(cell.transition, asked=asked)
     return None
@@ -284,6 +310,7 @@ _TRANSITIONS: Final[Mapping[str, Callable[[Turn, To, Payload, Asked, Policy], st
     "stream-starting": _starting,
     "stream-draining": _draining,
     "stream-paused": _force_paused,
+    "pause-kept": _pause_kept,
     "stream-drain-cancelled": _drain_cancelled,
     "retry-requested": _retry_requested,
     "stream-modified": _modified,

@@ -52,8 +52,9 @@ def refusals() -> str:
     lines = ["| command | status | code | hint |", "|---|---|---|---|"]
     for name, row in COMMANDS.items():
         for status, cell in row.items():
-            if isinstance(cell, Refused):
-                lines.append(f"| {name} | {status} | `{cell.code}` | {cell.hint} |")
+            refused = cell.otherwise if isinstance(cell, To) else cell
+            if isinstance(refused, Refused):
+                lines.append(f"| {name} | {status} | `{refused.code}` | {refused.hint} |")
     return "\n".join(lines)
 
 
@@ -70,7 +71,12 @@ def _cell(cell: Cell) -> str:
     if not isinstance(cell, To):
         return "scheduled"
     where = "accepted" if cell.status == SAME else cell.status
-    return where + (" (after a check)" if cell.check else "") + (" (not if strict)" if cell.unless_strict else "")
+    return (
+        where
+        + (" (after a check)" if cell.check else "")
+        + (" (not if strict)" if cell.unless_strict else "")
+        + (" (after an auto-pause, else refused)" if cell.otherwise else "")
+    )
 
 
 def _found(cell: ReportCell) -> str:
@@ -78,7 +84,10 @@ def _found(cell: ReportCell) -> str:
         return "–"
     if cell.transition == "outcome":
         return "decides the command"
-    return ("noted" if cell.status == SAME else cell.status) + (" (while it carries on)" if cell.carrying else "")
+    where = "noted" if cell.status == SAME else cell.status
+    return (
+        where + (" (while it carries on)" if cell.carrying else "") + (" (of auto-pause)" if cell.of_auto_pause else "")
+    )
 
 
 def _node(status: str) -> str:

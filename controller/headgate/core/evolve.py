@@ -189,7 +189,14 @@ def _not_validated(state: State, payload: Payload) -> State:
 
 
 def _draining(state: State, payload: Payload) -> State:
-    return {"drain": _new_drain(payload, payload["then"], payload["deadline_ms"])}
+    drain = _new_drain(payload, payload["then"], payload["deadline_ms"])
+    if payload.get("silence") is not None:
+        drain["silence"] = payload["silence"]
+    return {"drain": drain}
+
+
+def _pause_kept(state: State, payload: Payload) -> State:
+    return {"drain": _without(state["drain"], "silence"), "last": _last(payload)}
 
 
 def _new_drain(payload: Payload, then: str, deadline_ms: int | None) -> dict[str, Any]:
@@ -227,6 +234,7 @@ def _paused(state: State, payload: Payload) -> State:
         drain = {**drain, "finished_ms": payload["at_ms"], "deadline_ms": None}
     conditions = state["conditions"]
     if payload["unclean"]:
+        drain = None if drain is None else _without(drain, "silence")
         conditions = _with(conditions, "unclean", payload["at_ms"], "A forced pause gave up on what was in flight.")
         conditions = _with(conditions, "fence_pending", payload["at_ms"], STRAGGLERS)
     return {"drain": drain, "conditions": conditions, "tasks": {}, "errors": {}}
@@ -392,6 +400,7 @@ _CHANGES: Final[Mapping[str, Callable[[State, Payload], State]]] = {
     "source-listed": _source_listed,
     "partition-drained": _partition_drained,
     "stream-paused": _paused,
+    "pause-kept": _pause_kept,
     "stream-resumed": _resumed,
     "stream-recovered": _recovered,
     "stream-failed": _error_kept,

@@ -5,7 +5,8 @@ refused with a stable code and a hint: there is no silent success. A *report* (w
 on by its own table, and where its cell is empty it is kept in the history and changes nothing.
 
 Two things stand outside the tables because they hold everywhere: a report of a lower epoch or of another incarnation is
-stale, and idleness is no part of the lifecycle (the fold never sees IDLE or ACTIVE). A deleted stream that is still
+stale, and idleness is no part of the lifecycle (the fold never sees IDLE or ACTIVE, only that a silence that somebody
+waits for has lasted). A deleted stream that is still
 remembered is ABSENT for commands.
 
 One partition that fails does not stop the others: where every error that waiting cannot mend names its partition and
@@ -43,13 +44,15 @@ class To:
     """The command is accepted and leads to a status (`SAME` keeps the present one) by a transition.
 
     `check`: a worker checks the positions first, and the outcome waits for its answer. `unless_strict`: an extension
-    that the stream's `strict_lifecycle` switches off.
+    that the stream's `strict_lifecycle` switches off. `otherwise`: it holds only for a stream that auto-pause paused or
+    drains, and any other is refused so.
     """
 
     status: str
     transition: str
     check: bool = False
     unless_strict: bool = False
+    otherwise: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ COMMANDS: Final[Mapping[str, Row]] = {
     "pause": _row(
         _NOTHING_RUNS,
         RUNNING=To(DRAINING, "stream-draining"),
+        DRAINING=To(SAME, "pause-kept", otherwise=Refused(_code(DRAINING), _NOTHING_RUNS[DRAINING])),
+        PAUSED=To(SAME, "pause-kept", otherwise=Refused(_code(PAUSED), _NOTHING_RUNS[PAUSED])),
         FAILED=To(DRAINING, "stream-draining", unless_strict=True),
     ),
     "pause --force": _row(
@@ -171,12 +176,14 @@ def command_row(kind: str, payload: Mapping[str, object]) -> str:
 class Leads:
     """The report leads to a status (`SAME` keeps it) by a transition, where its content fits the state.
 
-    `carrying`: only while the stream carries on with the partitions that have not failed.
+    `carrying`: only while the stream carries on with the partitions that have not failed. `of_auto_pause`: only where
+    auto-pause paused the stream.
     """
 
     status: str
     transition: str
     carrying: bool = False
+    of_auto_pause: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +258,11 @@ REPORTS: Final[Mapping[str, Mapping[str, ReportCell]]] = {
     "deadline-passed: flapping": _kept("condition-cleared", "", *_ANY),
     "deadline-passed: forget": dict.fromkeys(STATUSES, Nothing("The stream is not deleted.")),
     "idle-reached": _kept("outcome", "", *_ANY),
+    "silence-reached": _reports("stream-draining", "It does not run.", RUNNING=DRAINING),
+    "source-moved": {
+        **_reports("stream-resumed", "It is not paused."),
+        PAUSED: Leads(RUNNING, "stream-resumed", of_auto_pause=True),
+    },
 }
 """What each report does in each status, when it is not stale.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from headgate.core import auto_pause
 from headgate.core.commands import carry_out, delete, drain_timeout_ms
 from headgate.core.conditions import can_hold
 from headgate.core.flapping import ends_at_ms, words
@@ -49,6 +50,8 @@ def decide_report(turn: Turn, policy: Policy) -> None:
         unchanged = _after_deletion(turn, row, payload)
     else:
         cell = REPORTS[row][state["status"]]
+        if isinstance(cell, Leads) and cell.of_auto_pause and auto_pause.silence_of(state) is None:
+            cell = Nothing("It was not auto-pause that paused it.")
         if isinstance(cell, Leads) and cell.carrying and not state.get("carries_on"):
             cell = Nothing(STOPPED)
         unchanged = cell.why if isinstance(cell, Nothing) else _JUDGES[row](turn, cell, payload, policy)
@@ -405,6 +408,37 @@ def _fact_has_come(turn: Turn, cell: Leads, payload: Payload, policy: Policy) ->
     return None
 
 
+def _silence_reached(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    state = turn.present
+    if auto_pause.after_s(state["config"]) is None:
+        return "Auto-pause is off."
+    if any(pending["when_idle"] for pending in state["scheduled"].values()):
+        return "A command waits for the stream to be idle, and is not to find it paused."
+    turn.emit(
+        cell.transition,
+        cell.status,
+        asked=_by_itself(turn, auto_pause.reason(state["config"])),
+        new_epoch=True,
+        deadline_ms=turn.item.at_ms + drain_timeout_ms(turn),
+        then="paused",
+        silence=payload.get("ends", {}),
+    )
+    return None
+
+
+def _source_moved(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
+    if turn.present["checking"] is not None:
+        return "A command is being checked."
+    asked = _by_itself(turn, payload.get("message") or "The source moved.")
+    turn.emit(cell.transition, cell.status, asked=asked, new_epoch=True, positions=payload.get("positions", {}))
+    return None
+
+
+def _by_itself(turn: Turn, reason: str) -> Asked:
+    """Return the report as the cause, on behalf of auto-pause."""
+    return replace(turn.by_input, actor=auto_pause.ACTOR, reason=reason)
+
+
 def _unassigned_overdue(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
     held = turn.present["conditions"].get("unassigned")
     if held is None or payload["due_ms"] != held["deadline_ms"]:
@@ -464,5 +498,7 @@ _JUDGES: Final[Mapping[str, Callable[[Turn, Leads, Payload, Policy], str | None]
     "deadline-passed: unassigned": _unassigned_overdue,
     "deadline-passed: flapping": _flapping_overdue,
     "idle-reached": _fact_has_come,
+    "silence-reached": _silence_reached,
+    "source-moved": _source_moved,
 }
 """For each row: the transitions that the report leads to, or why it has no effect."""

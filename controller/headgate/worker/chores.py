@@ -27,6 +27,7 @@ from headgate.worker.pipeline import Means, any_failed, attempt, build, context_
 from headgate.worker.positions import by_start_policy, check_positions, nested, partitions_of
 from headgate.worker.risk import RiskWatch
 from headgate.worker.view import View
+from headgate.worker.waking import look_for_more
 from headgate_events.errors import HeadgateError
 from headgate_events.schema.config import StreamConfig
 
@@ -36,7 +37,7 @@ RETRY_INITIAL_S: Final = 0.5
 RETRY_MAX_S: Final = 10.0
 GONE_S: Final = 2.0
 """How long a source must be missing before it counts as gone."""
-AGAIN_AND_AGAIN: Final = frozenset({"look", "risk"})
+AGAIN_AND_AGAIN: Final = frozenset({"look", "risk", "wake"})
 """Chores that are never done with."""
 
 Ids = list[str]
@@ -130,6 +131,10 @@ class Chores:
     def look(self, view: View, now_s: float) -> None:
         """Look whether a stream that stands still is about to lose records. Call it on its highest-ranking worker."""
         self._start(("risk", view.stream), now_s, lambda: self._risk.look(view, self._means))
+
+    def wake(self, view: View, now_s: float) -> None:
+        """Look whether a stream that auto-pause paused has something to read. Call it on its highest-ranking worker."""
+        self._start(("wake", view.stream), now_s, lambda: look_for_more(view, self._means))
 
     def forget_looks(self, stream: str) -> None:
         """Forget what was seen of the positions of a stream that moves again, or is gone."""

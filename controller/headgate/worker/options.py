@@ -29,6 +29,8 @@ class WorkerOptions:
     """How often the number of a running source's partitions is looked up."""
     position_check_s: float = 60.0
     """How often the positions of a paused or failed stream are compared with what its source still holds."""
+    wake_check_s: float = 5.0
+    """How often the source of a stream that auto-pause paused is looked at: what wakes it waits so long at most."""
     shutdown_timeout_s: float = 30.0
     """How long tasks may take to finish what is in flight when the worker is asked to end."""
     poll_s: float = 0.025

@@ -89,6 +89,16 @@ def check_positions(pipeline: Pipeline, view: View) -> Checked:
         catalogue.close()
 
 
+def where_it_stands(pipeline: Pipeline, view: View) -> Checked:
+    """Return the positions at which a stream that was paused by itself goes on, or what is missing there."""
+    catalogue = pipeline.make_catalogue()
+    try:
+        stand = Stand.of(catalogue, view)
+        return _check(stand, {"policy": "committed"}, view, kept_there=_kept_by_destination(pipeline))
+    finally:
+        catalogue.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Stand:
     """Where a stream stands, and what its source holds, partition by partition."""

@@ -92,6 +92,7 @@ class Supervisor:
         self._views: dict[str, View] = {}
         self._resting: dict[str, bytes] = {}
         self._rounds = Rounds(options.position_check_s)
+        self._wakes = Rounds(options.wake_check_s)
         self._stalls = StallWatch()
         self._idle = IdleWatch()
         self._said: dict[tuple[str, str], tuple[int, float]] = {}
@@ -197,6 +198,10 @@ class Supervisor:
             if before is not None:
                 self._stalls.forget(before.key)
                 self._idle.forget(before.key)
+        if view is None or view.silence is None:
+            self._wakes.remove(name)
+        else:
+            self._wakes.add(name, self._clock.monotonic_s())
         if view is None or not view.may_lose:
             if self._rounds.remove(name):
                 self._chores.forget_looks(name)
@@ -320,6 +325,10 @@ class Supervisor:
             standing = view_of(orjson.loads(self._resting[name]))
             if self._ranked(standing)[:1] == [self._me]:
                 self._chores.look(standing, now_s)
+        for name in self._wakes.due(now_s, LOOKS_AT_ONCE):
+            asleep = view_of(orjson.loads(self._resting[name]))
+            if self._ranked(asleep)[:1] == [self._me]:
+                self._chores.wake(asleep, now_s)
 
     def _look_after_stalled(self, now_s: float) -> None:
         """Say which running streams neither move nor are at the end of their source, and which of those move again."""
@@ -345,10 +354,15 @@ class Supervisor:
             self._reporter.add(Report.of(view, self._me, kind, data, f"{STALLED}-{view.version}"))
 
     def _report_idle(self, view: View, now_s: float) -> None:
-        """Report the fact that commands wait for: the stream is idle, whichever worker sees it."""
-        for command in self._idle.judge(view, partial(self._fleet.tasks_of, *view.key, now_s), now_s):
+        """Report the facts that commands and auto-pause wait for: the stream is idle, whichever worker sees it."""
+        tasks_since = partial(self._fleet.tasks_of, *view.key, now_s)
+        for command in self._idle.judge(view, tasks_since, now_s):
             logger.info("idle", action="stream.idle", stream=view.stream, command=command)
             self._reporter.add(Report.of(view, None, "idle-reached", {"command_id": command}, command))
+        ends = self._idle.silence(view, tasks_since, now_s)
+        if ends is not None:
+            logger.info("silent", action="stream.silent", stream=view.stream)
+            self._reporter.add(Report.of(view, None, "silence-reached", {"ends": ends}, str(view.version)))
 
     def _tidy(self, view: View, now_s: float) -> None:
         """Clear errors that nobody has any more: of tasks before the present ones, and of workers that are gone."""

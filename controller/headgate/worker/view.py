@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from headgate.core.auto_pause import silence_of
 from headgate.core.revisions import in_effect
 from headgate.ports.log import TopicPartition
 from headgate_events.schema.common import Status
@@ -52,8 +53,12 @@ class View:
     """The partitions with such an error: nobody reads them before the stream is recovered."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What each condition that holds says."""
-    awaiting_idle: frozenset[str] = frozenset()
-    """The ids of commands that wait for nothing but the stream to be idle."""
+    awaiting_idle: Mapping[str, float] = field(default_factory=dict)
+    """The ids of commands that wait for nothing but the stream to be idle, with for how many seconds."""
+    kept_for_idle: bool = False
+    """Whether some command waits for the stream to be idle, be it now or after a time."""
+    silence: Mapping[str, Mapping[str, int]] | None = None
+    """Of a stream that auto-pause paused: where its source ended, by topic and partition."""
     ends: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Where a bounded stream stops, as its first start found it."""
     carries_on: bool = False
@@ -126,11 +131,13 @@ def view_of(state: Mapping[str, Any]) -> View:
             for error in standing.values()
             if error.get("topic") is not None and error.get("partition") is not None
         ),
-        awaiting_idle=frozenset(
-            name
+        awaiting_idle={
+            name: float(pending.get("idle_for_ms") or 0) / 1_000
             for name, pending in (state.get("scheduled") or {}).items()
             if pending.get("when_idle") and pending.get("not_before_ms") is None
-        ),
+        },
+        kept_for_idle=any(pending.get("when_idle") for pending in (state.get("scheduled") or {}).values()),
+        silence=silence_of(state) if state["status"] == Status.PAUSED.value else None,
         ends=state.get("ends") or {},
         carries_on=bool(state.get("carries_on")) and state["status"] == Status.FAILED_PERMANENTLY.value,
     )

@@ -33,7 +33,8 @@ class CommandOptions(TypedDict, total=False):
     """What may go with any command; None is the same as leaving it out.
 
     `command_id` makes a resend safe: the same id gets the same outcome. `expected_version` must equal the stream's
-    version when the command is decided. `not_before` (an aware datetime) and `when_idle` make it wait, visibly.
+    version when the command is decided. `not_before` (an aware datetime) and `when_idle` make it wait, visibly;
+    `idle_for_s` is `when_idle`, and for so many seconds without a break.
     """
 
     command_id: str | None
@@ -42,6 +43,7 @@ class CommandOptions(TypedDict, total=False):
     dry_run: bool | None
     not_before: datetime | None
     when_idle: bool | None
+    idle_for_s: float | None
     expected_version: int | None
     correlation_id: str | None
     traceparent: str | None
@@ -159,7 +161,9 @@ def _fields(payload: Mapping[str, Any], options: CommandOptions) -> dict[str, An
         "reason": options.get("reason"),
         "dry_run": options.get("dry_run"),
         "not_before": moment.isoformat() if moment is not None else None,
-        "when_idle": options.get("when_idle"),
+        # Said in both ways, so that a controller of before would wait for idle, and not decide at once.
+        "when_idle": True if options.get("idle_for_s") is not None else options.get("when_idle"),
+        "idle_for_s": options.get("idle_for_s"),
     }
     return fields | {name: value for name, value in given.items() if value is not None}
 

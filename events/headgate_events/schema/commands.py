@@ -37,12 +37,14 @@ class Command(Model):
 
     `dry_run` asks for the outcome that the command would have, changing nothing. `not_before` (RFC 3339 with a zone)
     and `when_idle` make it wait, visibly: it is recorded as scheduled, decided when due, and can be cancelled.
+    `idle_for_s` is `when_idle` with a bound: the stream has to have been idle for so long without a break.
     """
 
     reason: Reason | None = None
     dry_run: bool = False
     not_before: NotBefore | None = None
     when_idle: bool = False
+    idle_for_s: Annotated[float, Field(gt=0, le=31_622_400, strict=False)] | None = None
 
 
 class Create(Command):

@@ -123,6 +123,7 @@ class IdlenessConfig(Closed):
     A transaction that stands open in the source holds its partition ACTIVE; with `open_txn: ignore` only until it has
     stood open for `open_txn_cap_s` (the producers' transaction timeout and a margin). `flush_on_all_idle` says whether
     whoever combines the channels takes the largest watermark when the last one goes idle.
+    A stream that was idle for `auto_pause_after_s` is paused and gives its tasks free, until its source moves again.
     """
 
     idle_after_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 5.0
@@ -133,6 +134,7 @@ class IdlenessConfig(Closed):
     open_txn: Literal["hold", "ignore"] = "hold"
     open_txn_cap_s: Annotated[float, Field(gt=0, le=86_400, strict=False)] = 75.0
     flush_on_all_idle: Literal["max", "none"] = "max"
+    auto_pause_after_s: Annotated[float, Field(gt=0, le=31_622_400, strict=False)] | None = None
 
 
 class ErrorLimitConfig(Closed):

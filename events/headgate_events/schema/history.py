@@ -95,11 +95,21 @@ class ValidationFailed(Transition):
 
 
 class DrainStarted(Transition):
-    """A stream stops reading and finishes what is in flight; `then` says what follows."""
+    """A stream stops reading and finishes what is in flight; `then` says what follows.
+
+    `silence` says that auto-pause asked for it, and where the source ended then.
+    """
 
     kind: Literal["stream-draining"] = "stream-draining"
     deadline_ms: TimeMs
     then: Literal["paused", "deleted"]
+    silence: Positions | None = None
+
+
+class PauseKept(Transition):
+    """Somebody wants a stream to stay paused that auto-pause paused: it does not go on by itself any more."""
+
+    kind: Literal["pause-kept"] = "pause-kept"
 
 
 class DrainCancelled(Transition):
@@ -313,6 +323,7 @@ AnyTransition = Annotated[
     | StreamStarted
     | ValidationFailed
     | DrainStarted
+    | PauseKept
     | DrainCancelled
     | SourceListed
     | PartitionDrained
@@ -343,6 +354,7 @@ HISTORY_KINDS = (
     "stream-started",
     "stream-validation-failed",
     "stream-draining",
+    "pause-kept",
     "stream-drain-cancelled",
     "source-listed",
     "partition-drained",

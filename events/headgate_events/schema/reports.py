@@ -174,6 +174,24 @@ class IdleReached(Report):
     command_id: Id
 
 
+class SilenceReached(Report):
+    """Every channel of the stream was idle for as long as its auto-pause waits. `ends` is where the source ended."""
+
+    kind: Literal["silence-reached"] = "silence-reached"
+    ends: Positions = Field(default_factory=dict)
+
+
+class SourceMoved(Report):
+    """The source of a stream that auto-pause paused has moved on. `positions` are those at which it would go on.
+
+    `message` says what moved.
+    """
+
+    kind: Literal["source-moved"] = "source-moved"
+    positions: Positions = Field(default_factory=dict)
+    message: Text = ""
+
+
 AnyReport = Annotated[
     ValidationPassed
     | ValidationFailed
@@ -190,7 +208,9 @@ AnyReport = Annotated[
     | ConditionCleared
     | WorkerSilent
     | DeadlinePassed
-    | IdleReached,
+    | IdleReached
+    | SilenceReached
+    | SourceMoved,
     Field(discriminator="kind"),
 ]
 REPORT_KINDS = (
@@ -210,4 +230,6 @@ REPORT_KINDS = (
     "worker-silent",
     "deadline-passed",
     "idle-reached",
+    "silence-reached",
+    "source-moved",
 )

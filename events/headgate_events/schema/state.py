@@ -37,6 +37,8 @@ from headgate_events.schema.reports import Checks, PartitionCounts
 class Pending(Model):
     """A command that is decided later: at a time (`not_before_ms`), on a fact (`when_idle`), or after a check.
 
+    With `idle_for_ms` the stream has to have been idle for so long.
+
     With `dry_run` it will be answered, and nothing will have happened.
     """
 
@@ -52,6 +54,7 @@ class Pending(Model):
     since_ms: TimeMs
     not_before_ms: TimeMs | None = None
     when_idle: bool = False
+    idle_for_ms: TimeMs | None = None
     deadline_ms: TimeMs | None = None
     dry_run: bool = False
 
@@ -81,7 +84,11 @@ class Task(Model):
 
 
 class Drain(Model):
-    """How the present or the last drain went. `listed` says that the source's partitions are known for this epoch."""
+    """How the present or the last drain went. `listed` says that the source's partitions are known for this epoch.
+
+    `silence` is set where auto-pause began it: the ends at which the source was silent, by topic and partition. When
+    the source moves past them, the stream goes on by itself; where a person paused it, it never does.
+    """
 
     epoch: Version
     then: Literal["paused", "deleted"]
@@ -90,6 +97,7 @@ class Drain(Model):
     finished_ms: TimeMs | None = None
     listed: bool = False
     receipts: dict[TopicName, dict[PartitionKey, Receipt]] = Field(default_factory=dict)
+    silence: Positions | None = None
 
 
 class StandingError(StreamError):

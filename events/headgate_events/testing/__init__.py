@@ -301,11 +301,21 @@ class MemoryHeadgate:
         return self._core.now_ms
 
     def advance(self, milliseconds: int) -> int:
-        """Move the time on, and report every deadline that passes, at its own time. Returns how many there were."""
+        """Move the time on, and report every deadline that passes, at its own time. Returns how many there were.
+
+        What waits for a time of idleness, a command or auto-pause, gets it on the way.
+        """
         if milliseconds < 0:
             raise InvalidRequest("Time does not go back.", hint="Advance by 0 milliseconds or more.")
         until_ms, passed = self._core.now_ms + milliseconds, 0
-        while (due := self._next_deadline(until_ms)) is not None:
+        while True:
+            due, silence = self._next_deadline(until_ms), self._next_silence(until_ms)
+            if silence is not None and (due is None or silence[0] < due[1].due_ms):
+                self._core.now_ms = max(self._core.now_ms, silence[0])
+                self._idle_reached(silence[1])
+                continue
+            if due is None:
+                break
             stream, deadline = due
             self._core.now_ms = max(self._core.now_ms, deadline.due_ms)
             fields = {"deadline": deadline.kind, "due_ms": deadline.due_ms, "command_id": deadline.command_id}
@@ -402,8 +412,36 @@ class MemoryHeadgate:
         for pending in list(state["scheduled"].values()):
             present = self._core.states[stream]
             waits = pending["when_idle"] and pending["not_before_ms"] is None
-            if waits and present["status"] == "RUNNING" and self._markers.is_idle(present):
+            idle_ms = self._idle_ms(present, pending["since_ms"])
+            if waits and idle_ms is not None and idle_ms >= (pending.get("idle_for_ms") or 0):
                 self.report(stream, "idle-reached", {"command_id": pending["command_id"]})
+        state = self._core.states[stream]
+        after_s, idle_ms = state["config"]["idleness"].get("auto_pause_after_s"), self._idle_ms(state)
+        if after_s is not None and idle_ms is not None and idle_ms >= round(after_s * 1_000):
+            self.report(stream, "silence-reached", {"ends": self._markers.ends(state)})
+
+    def _idle_ms(self, state: Mapping[str, Any], from_ms: int = 0) -> int | None:
+        """Return for how long a running stream has been idle, from a time on; None where it is not."""
+        since_ms = self._markers.idle_since_ms(state) if state["status"] == "RUNNING" else None
+        return None if since_ms is None else self._core.now_ms - max(since_ms, from_ms)
+
+    def _next_silence(self, until_ms: int) -> tuple[int, str] | None:
+        """Return when a stream will have been idle for as long as a command or auto-pause waits, and which."""
+        found = []
+        for stream, state in self._core.states.items():
+            since_ms = self._markers.idle_since_ms(state) if state["status"] == "RUNNING" else None
+            if since_ms is None:
+                continue
+            found += [
+                (max(since_ms, pending["since_ms"]) + pending["idle_for_ms"], stream)
+                for pending in state["scheduled"].values()
+                if pending.get("idle_for_ms") is not None and pending["not_before_ms"] is None
+            ]
+            after_s = state["config"]["idleness"].get("auto_pause_after_s")
+            if after_s is not None and not any(each["when_idle"] for each in state["scheduled"].values()):
+                found.append((since_ms + round(after_s * 1_000), stream))
+        due = min(found, default=None)
+        return due if due is not None and due[0] <= until_ms else None
 
     def _next_deadline(self, until_ms: int) -> tuple[str, Any] | None:
         module = _controller(_DEADLINES)

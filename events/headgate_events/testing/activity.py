@@ -115,6 +115,14 @@ class Markers:
                 found.append(said.since_ms)
         return max(found, default=None)
 
+    def ends(self, state: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+        """Return where each partition of an idle stream ends."""
+        found: dict[str, dict[str, int]] = {}
+        for channel, said in self.said.items():
+            if channel.stream == state["stream"] and said.status is Status.IDLE:
+                found.setdefault(channel.topic, {})[str(channel.partition)] = said.position
+        return found
+
     @staticmethod
     def _append(stored: list[StoredRecord], topic: str, payload: dict[str, Any], now_ms: int) -> None:
         made = marker_record(topic, 1, payload)

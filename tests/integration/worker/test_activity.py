@@ -157,3 +157,43 @@ def test_a_stream_that_reads_what_another_stream_writes_is_active_however_empty_
     headgate.until_status("orders", "PAUSED")
     headgate.done(headgate.commands.delete("orders"))
     until_said(headgate, "invoices", {0: ["ACTIVE", "IDLE"], 1: ["ACTIVE", "IDLE"]})
+
+
+def test_a_silent_stream_falls_asleep_and_wakes_and_is_deleted_once_it_was_idle_for_as_long_as_was_asked(
+    headgate: Headgate,
+) -> None:
+    source, destination = headgate.source("source", 2), headgate.source("destination", 2)
+    headgate.worker("a")
+    config: dict[str, Any] = {
+        "source": {"kind": "kafka", "topic": source},
+        "destination": {"kind": "kafka", "topic": destination, "partition": "source"},
+    }
+    idleness: dict[str, Any] = {"idle_after_s": 0.3, "flap_damping": False}
+    headgate.create_and_start("orders", **config, idleness=idleness | {"auto_pause_after_s": 0.5})
+    producer = Producer({"bootstrap.servers": headgate.servers, "transactional.id": f"{headgate.namespace}.rival"})
+    producer.init_transactions(WAIT_S)
+    producer.begin_transaction()
+    producer.produce(source, b"1", partition=0)
+    producer.commit_transaction(WAIT_S)  # a control record at the tail, which is to wake nobody
+    headgate.until_moved(destination, 1)
+    asleep = headgate.until_status("orders", "PAUSED")
+    assert (asleep.last.actor, asleep.tasks) == ("auto-pause", {})
+    assert asleep.drain is not None
+    assert asleep.drain.silence == {source: {"0": 2, "1": 0}}
+
+    waiting = headgate.commands.delete("orders", drain=True, idle_for_s=1.0)
+    assert waiting.outcome(WAIT_S).code == "stream.is_paused", "a stream that stands still is not idle"
+    headgate.done(headgate.commands.modify("orders", {**config, "idleness": idleness}))  # once awake, it stays so
+    headgate.produce(source, 3, start=2, partitions=2)
+    awake = headgate.until_status("orders", "RUNNING")
+    assert awake.last.actor == "auto-pause"
+    headgate.until_moved(destination, 4)
+    waiting = headgate.commands.delete("orders", drain=True, idle_for_s=1.0)
+    headgate.done(waiting)
+
+    def gone() -> bool:
+        headgate.state.refresh(WAIT_S)
+        return headgate.state.get("orders") is None
+
+    eventually(gone, WAIT_S, "the stream is deleted")
+    assert len(headgate.read(destination)) == 4

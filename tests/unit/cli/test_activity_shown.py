@@ -326,3 +326,78 @@ def test_activity_watch_tells_edges_and_what_becomes_of_the_stream(
         ["departures", "RUNNING → DRAINING", "stream HELD (DRAINING)"],
         ["departures", "deleted"],
     ]
+
+
+def test_delete_when_drained_and_idle_for_waits_visibly(memory: MemoryHeadgate, headgate: Headgate) -> None:
+    run(memory)
+    memory.say("departures", "ACTIVE")
+    ran = headgate("delete departures --when-drained-and-idle-for 10m --command-id d1 --reason season")
+    assert ran.code == 0
+    assert ran.out == (
+        "departures: delete is scheduled once it has been idle for 10m and is drained;"
+        " withdraw it with: headgate cancel d1\n"
+    )
+
+    def waits() -> str:
+        out = headgate("describe departures").out
+        return out[out.index("Scheduled commands:") :].splitlines()[2]
+
+    shown = headgate("describe departures").out
+    assert 'Scheduled commands:\n  delete when drained and idle for 10m, by ana ("season")\n' in shown
+    assert waits() == "    waits: 0 of 2 partitions idle"
+    memory.say("departures", "IDLE")
+    memory.advance(200_000)
+    assert waits() == "    waits: it has been idle for 3m20s of 10m; a record begins this anew"
+    memory.report("departures", "worker-silent", {"lost": "w1"})
+    assert waits() == "    waits: no worker has a task of it"
+    memory.commands.pause("departures")
+    assert waits() == "    waits: the stream is DRAINING, and only one that is RUNNING can become idle"
+    assert headgate("cancel d1").code == 0
+    assert "Scheduled commands" not in headgate("describe departures").out
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("--when-drained-and-idle-for soon", 2, "--when-drained-and-idle-for is not a duration: 'soon'."),
+        ("--when-drained-and-idle-for 0s", 2, "--when-drained-and-idle-for is no time at all."),
+        ("--when-drained-and-idle-for 5m --wait", 2, "--wait does not go with --dry-run, --not-before, --when-idle or"),
+        ("--when-drained-and-idle-for 5m --dry-run", 0, "It would be scheduled and decided when due."),
+    ],
+)
+def test_a_time_of_idleness_that_cannot_be_waited_for_is_refused_in_one_sentence(
+    memory: MemoryHeadgate, headgate: Headgate, line: str, code: int, said: str
+) -> None:
+    run(memory)
+    ran = headgate(f"delete departures {line}")
+    assert ran.code == code
+    assert said in ran.out + ran.err
+    assert not memory.state.snapshot()["departures"].scheduled
+
+
+def test_a_command_for_an_idleness_that_never_comes_is_refused_and_one_that_waits_already_says_so(
+    memory: MemoryHeadgate, headgate: Headgate
+) -> None:
+    run(memory)
+    headgate("pause departures --when-idle")
+    config = memory.state.snapshot()["departures"].config.model_dump(mode="json")
+    memory.commands.modify("departures", {**config, "idleness": {**config["idleness"], "markers": "off"}})
+    shown = headgate("describe departures").out
+    assert "    waits: this will not come: its markers are off (idleness.markers)\n" in shown
+    ran = headgate("pause departures --when-idle")
+    assert ran.code == 2
+    assert "departures is never said to be idle: its markers are off (idleness.markers)." in ran.err
+    assert "(stream.never_idle)" in ran.err
+
+
+def test_a_stream_that_sleeps_says_so_and_is_kept_paused_by_whoever_pauses_it(
+    memory: MemoryHeadgate, headgate: Headgate
+) -> None:
+    run(memory, idleness={"auto_pause_after_s": 60})
+    memory.say("departures", "IDLE")
+    memory.advance(60_000)
+    drain(memory)
+    assert cell(headgate, "REASON/BY") == "Idle for 60 s; it goes on when its source moves. (by auto-pause)"
+    assert headgate("pause departures").out == "departures: pause accepted, now PAUSED (version 10)\n"
+    assert cell(headgate, "REASON/BY") == "by ana"
+    assert "It is paused already." in headgate("pause departures").err

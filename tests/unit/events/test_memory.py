@@ -216,3 +216,29 @@ def test_nothing_is_said_of_a_stream_or_a_partition_that_is_not_there(memory: Me
         memory.say("departures", watermark=1)
     with pytest.raises(InvalidRequest, match="is said of no channel"):
         memory.say("departures", "idle")
+
+
+def test_what_waits_for_a_time_of_idleness_gets_it_as_time_goes_on(memory: MemoryHeadgate) -> None:
+    run(memory)
+    waiting = memory.commands.delete("departures", drain=True, idle_for_s=600)
+    memory.say("departures", "IDLE")
+    memory.advance(599_000)
+    memory.say("departures", "ACTIVE")
+    memory.say("departures", "IDLE")
+    memory.advance(599_000)
+    assert (status(memory), waiting.done) == ("RUNNING", False)
+    memory.advance(1_000)
+    assert (status(memory), waiting.outcome(0).outcome) == ("DRAINING", "accepted")
+
+
+def test_a_stream_with_auto_pause_falls_asleep_as_time_goes_on(memory: MemoryHeadgate) -> None:
+    memory.commands.modify("departures", {**CONFIG, "idleness": {"auto_pause_after_s": 60}})
+    run(memory)
+    memory.say("departures", "IDLE", position=7)
+    memory.advance(59_999)
+    assert status(memory) == "RUNNING"
+    memory.advance(1)
+    state = memory.state.get("departures")
+    assert state is not None
+    assert state.drain is not None
+    assert (state.status, state.last.actor, state.drain.silence) == ("DRAINING", "auto-pause", {"flights": {"0": 7}})

@@ -53,8 +53,8 @@ def test_without_listed_partitions_nothing_is_known() -> None:
 
 def test_what_waits_for_a_time_does_not_wait_for_idleness_yet() -> None:
     pending = {"when_idle": True, "not_before_ms": 1}, {"when_idle": False, "not_before_ms": None}
-    assert a_view(scheduled=dict(zip("ab", pending, strict=True))).awaiting_idle == frozenset()
-    assert a_view("c").awaiting_idle == {"c"}
+    assert a_view(scheduled=dict(zip("ab", pending, strict=True))).awaiting_idle == {}
+    assert a_view("c").awaiting_idle == {"c": 0.0}
 
 
 def test_each_command_is_reported_once_in_an_epoch_and_again_under_the_next() -> None:
@@ -65,6 +65,87 @@ def test_each_command_is_reported_once_in_an_epoch_and_again_under_the_next() ->
     assert watch.judge(a_view("c", epoch=6), lambda _: {"a": task("IDLE", "IDLE", epoch=6)}, 4.0) == ["c"]
     failed = a_view("e", status="FAILED")
     assert watch.judge(failed, lambda _: {"a": task("IDLE", "IDLE")}, 5.0) == []
+
+
+def waiting_for(seconds: float, **more: Any) -> View:
+    pending = {"when_idle": True, "not_before_ms": None, "idle_for_ms": round(seconds * 1_000)}
+    return a_view(scheduled={"c": pending}, **more)
+
+
+def said(*since_ms: int, status: str = "IDLE", claim: int = 1) -> Tasks:
+    channels = [
+        {"topic": "orders", "partition": n, "status": status, "since_ms": each, "claim": claim, "end": 40 + n}
+        for n, each in enumerate(since_ms)
+    ]
+    return {"a": task(channels=channels)}
+
+
+def test_a_time_of_idleness_counts_from_when_the_command_was_seen_and_lasts_without_a_break() -> None:
+    watch, view = IdleWatch(), waiting_for(60.0)
+    assert watch.judge(view, lambda _: said(1, 1), 1_000.0) == [], "how long it was idle before is not known"
+    assert watch.judge(view, lambda _: said(1, 1), 1_059.9) == []
+    assert watch.judge(view, lambda _: said(1, 1), 1_060.0) == ["c"]
+    assert watch.judge(view, lambda _: said(1, 1), 1_090.0) == [], "it is reported once"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        said(1, 1, status="ACTIVE"),
+        said(1, 2),
+        said(1, 1, claim=2),
+        said(1),
+        {},
+        {"a": task("IDLE", "IDLE", phase="retrying")},
+    ],
+)
+def test_an_edge_a_new_owner_or_a_word_that_is_missing_begins_the_time_anew(between: Tasks) -> None:
+    watch, view = IdleWatch(), waiting_for(60.0)
+    watch.judge(view, lambda _: said(1, 1), 1_000.0)
+    watch.judge(view, lambda _: between, 1_059.0)
+    assert watch.judge(view, lambda _: said(1, 1), 1_061.0) == []
+    assert watch.judge(view, lambda _: said(1, 1), 1_120.0) == []
+    assert watch.judge(view, lambda _: said(1, 1), 1_121.0) == ["c"]
+
+
+def test_a_stream_that_does_not_run_for_a_moment_begins_the_time_anew() -> None:
+    watch = IdleWatch()
+    watch.judge(waiting_for(60.0), lambda _: said(1, 1), 1_000.0)
+    watch.judge(waiting_for(60.0, status="FAILED"), lambda _: said(1, 1), 1_059.0)
+    assert watch.judge(waiting_for(60.0), lambda _: said(1, 1), 1_061.0) == []
+
+
+def sleepy(**more: Any) -> View:
+    return a_view(config={"idleness": {"auto_pause_after_s": 60.0}}, **more)
+
+
+def looked(watch: IdleWatch, view: View, words: Tasks, now_s: float) -> Any:
+    assert watch.judge(view, lambda _: words, now_s) == []
+    return watch.silence(view, lambda _: words, now_s)
+
+
+def test_a_long_silence_is_reported_with_the_ends_and_again_where_it_has_no_effect() -> None:
+    watch = IdleWatch()
+    assert looked(watch, sleepy(), said(1, 1), 1_000.0) is None
+    assert looked(watch, sleepy(), said(1, 1), 1_059.0) is None
+    assert looked(watch, sleepy(), said(1, 1), 1_060.0) == {"orders": {"0": 40, "1": 41}}
+    assert looked(watch, sleepy(), said(1, 1), 1_061.0) is None
+    assert looked(watch, sleepy(), said(1, 1), 1_071.0) is not None
+    assert looked(watch, sleepy(), said(2, 1), 1_090.0) is None
+    assert looked(watch, a_view(), said(2, 1), 1_900.0) is None, "it is off"
+
+
+def test_while_a_command_waits_for_idle_no_silence_is_reported() -> None:
+    watch, later = IdleWatch(), {"c": {"when_idle": True, "not_before_ms": 9}}
+    for now_s in (1_000.0, 1_100.0):
+        assert looked(watch, sleepy(scheduled=later), said(1, 1), now_s) is None
+    assert looked(watch, sleepy(), said(1, 1), 1_101.0) is not None
+
+
+def test_a_stream_that_has_ended_is_not_paused_for_its_silence() -> None:
+    watch = IdleWatch()
+    for now_s in (1_000.0, 1_100.0):
+        assert looked(watch, sleepy(), said(1, 1, status="FINISHED"), now_s) is None
 
 
 class Beat:
