@@ -132,7 +132,8 @@ def test_describe_shows_errors_conditions_checks_and_what_waits(memory: MemoryHe
         "    at flights, partition 1, offset 7, on worker w1\n",
         "    next try 2026-01-01T00:00:03.000Z, in 3 s\n",
         "    FAILED: destination: No topic. Make it. (topic.missing)\n",
-        'Scheduled commands:\n  pause when idle, by bob ("later")\n    withdraw it with: headgate cancel p1\n',
+        'Scheduled commands:\n  pause when idle, by bob ("later")\n    waits: the stream is FAILED, and only one',
+        " that is RUNNING can become idle\n    withdraw it with: headgate cancel p1\n",
     ):
         assert line in out, line
 
