@@ -64,8 +64,9 @@ def plan(sending: Sending, count: int, idle_for_s: float | None = None) -> Plan:
     if sending.reason is not None and len(sending.reason) > MAX_REASON:
         raise InvalidRequest(f"--reason is longer than {MAX_REASON:,} characters.", hint="Shorten it.")
     if sending.wait and (sending.dry_run or sending.not_before or sending.when_idle or idle_for_s is not None):
+        later = "--dry-run, --not-before or --when-idle" if idle_for_s is None else "--when-drained-and-idle-for"
         raise InvalidRequest(
-            "--wait does not go with --dry-run, --not-before, --when-idle or --when-drained-and-idle-for.",
+            f"--wait does not go with {later}.",
             hint="A dry run changes nothing; `headgate watch` follows what is scheduled.",
         )
     timeout_s = GOAL_TIMEOUT_S if sending.wait else OUTCOME_TIMEOUT_S

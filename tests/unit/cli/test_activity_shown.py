@@ -361,7 +361,7 @@ def test_delete_when_drained_and_idle_for_waits_visibly(memory: MemoryHeadgate, 
     [
         ("--when-drained-and-idle-for soon", 2, "--when-drained-and-idle-for is not a duration: 'soon'."),
         ("--when-drained-and-idle-for 0s", 2, "--when-drained-and-idle-for is no time at all."),
-        ("--when-drained-and-idle-for 5m --wait", 2, "--wait does not go with --dry-run, --not-before, --when-idle or"),
+        ("--when-drained-and-idle-for 5m --wait", 2, "--wait does not go with --when-drained-and-idle-for."),
         ("--when-drained-and-idle-for 5m --dry-run", 0, "It would be scheduled and decided when due."),
     ],
 )
