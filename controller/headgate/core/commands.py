@@ -133,7 +133,7 @@ def _wait(turn: Turn, row: str, policy: Policy) -> None:
     if isinstance(cell, Refused):
         return _refuse(turn, f"{item.kind} {row[2:]}", status, cell, asked)
     assert isinstance(cell, Wait)
-    if _for_idle(item.payload) and (why := why_never_idle(turn.present["config"])) is not None:
+    if _for_idle(item.payload) and (why := why_never_idle(in_effect(turn.present)["config"])) is not None:
         return turn.answer(
             "refused",
             code="stream.never_idle",

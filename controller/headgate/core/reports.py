@@ -28,6 +28,7 @@ from headgate.core.lifecycle import (
     report_row,
 )
 from headgate.core.policy import Policy
+from headgate.core.revisions import in_effect
 from headgate.core.turn import Asked, Turn
 
 Payload = Mapping[str, Any]
@@ -409,15 +410,15 @@ def _fact_has_come(turn: Turn, cell: Leads, payload: Payload, policy: Policy) ->
 
 
 def _silence_reached(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
-    state = turn.present
-    if auto_pause.after_s(state["config"]) is None:
+    state, config = turn.present, in_effect(turn.present)["config"]
+    if auto_pause.after_s(config) is None:
         return "Auto-pause is off."
     if any(pending["when_idle"] for pending in state["scheduled"].values()):
         return "A command waits for the stream to be idle, and is not to find it paused."
     turn.emit(
         cell.transition,
         cell.status,
-        asked=_by_itself(turn, auto_pause.reason(state["config"])),
+        asked=_by_itself(turn, auto_pause.reason(config)),
         new_epoch=True,
         deadline_ms=turn.item.at_ms + drain_timeout_ms(turn),
         then="paused",
