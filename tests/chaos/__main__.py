@@ -45,6 +45,7 @@ def _processes(servers: str, namespace: str, folder: str) -> Iterator[Processes]
         "HEADGATE_BOOTSTRAP_SERVERS": servers,
         "HEADGATE_NAMESPACE": namespace,
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",  # SIGABRT makes a process say where its threads stand
     }
     with Processes(environment, Path(folder)) as started:
         yield started

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.conformance.silences.expecting import BadInput, Departure, Lane, between, lanes_of, read_departures
 
-LASTING_S = 1.2
+LASTING_S = 1.0
 """How long a gap of the threshold lasts in the replay, unless a compression is asked for."""
 LEAST_LASTING_S = 0.5
 """Below, a worker's own polls are as long as the gaps."""
@@ -158,10 +158,11 @@ def replayed(departures: list[Departure], lanes: list[Lane], threshold_s: float,
             f"  {lane.name}: {len(lane.times_s):,} departures, {count['silence']} silences and the ones before and "
             f"after all, {lane.edges()} edges; {count['band']} gaps in the dead band"
         )
-    waits = sorted(replay.waits_s) or [0.0]
+    waits, idle = sorted(replay.waits_s) or [0.0], sorted(found.idle_s) or [0.0]
     _say(
         f"{time.monotonic() - began_s:.0f} s, of which the schedule stood for {replay.held_s:.1f} s; an edge was "
-        f"waited for {waits[len(waits) // 2] * 1000:.0f} ms (median) and {waits[-1] * 1000:.0f} ms at most."
+        f"waited for {waits[len(waits) // 2] * 1000:.0f} ms (median) and {waits[-1] * 1000:.0f} ms at most. IDLE was "
+        f"seen {idle[0]:.2f} to {idle[-1]:.2f} s after the departure before it."
     )
     for each in found.undecided:
         _say(f"undecided, since the replay stood still: {each}")

@@ -117,6 +117,10 @@ class LogConsumer(Protocol):
         """Ask the broker what a partition holds, by the consumer's isolation."""
         ...
 
+    def ends(self, partitions: Sequence[TopicPartition], timeout_s: float) -> Mapping[TopicPartition, int]:
+        """Ask the broker for the ends of several partitions at once, by the consumer's isolation."""
+        ...
+
     def at_time(
         self, partitions: Sequence[TopicPartition], timestamp_ms: int, timeout_s: float
     ) -> Mapping[TopicPartition, int]:

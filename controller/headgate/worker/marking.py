@@ -107,7 +107,8 @@ class Marking:
         if waits and (covers := self._destination_ends()):
             for each in waits:
                 each.update(covers)
-        self._rest()
+        if self._config.event_time is None or self.activity.quiet:
+            self._rest()
         records = [] if self._in_band is None else self._in_band.records(markers)
         records += [record for marker in beside for record in self._records(marker)]
         if isinstance(self._destination, TakesAside):
@@ -199,12 +200,8 @@ class Marking:
             return {}
         count = self._log.partitions(topic, REQUEST_S) or 0
         asker = self._ready()
-        until_s = self._clock.monotonic_s() + REQUEST_S
-        ends = {
-            str(each): asker.range(TopicPartition(topic, each), max(0.1, until_s - self._clock.monotonic_s())).end
-            for each in range(count)
-        }
-        return {"dest_topic": topic, "dest_offsets": ends}
+        ends = asker.ends([TopicPartition(topic, each) for each in range(count)], REQUEST_S)
+        return {"dest_topic": topic, "dest_offsets": {str(each.partition): end for each, end in sorted(ends.items())}}
 
     def _ready(self) -> LogConsumer:
         if self._asker is None:
@@ -212,7 +209,7 @@ class Marking:
         return self._asker
 
     def _rest(self) -> None:
-        """Let the client go that asks: edges are rare, and an idle stream is to cost little."""
+        """Let the client go that asks: edges are rare (watermarks are not), and an idle stream is to cost little."""
         asker, self._asker = self._asker, None
         if asker is not None:
             asker.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,7 +31,7 @@ WORKERS = 2
 IDLE_AFTER_S = 0.5
 ALL_IDLE_S = 120.0
 READ_S = 120.0
-CALM_S = 4.0
+CALM_S = 8.0
 """The longest time without a fault between two: time to go idle and to wake in peace."""
 
 
@@ -99,6 +101,7 @@ def run(
         except (AssertionError, HeadgateError) as problem:
             ended = {str(each): each.exit_code for each in started.started if each.exit_code not in {None, -9, 0}}
             figures.problems.append(f"the run came to no end: {problem}; processes that ended: {ended}")
+            _let_them_tell(started)
         finally:
             stage.close()
         logs = Logs(
@@ -115,6 +118,16 @@ def run(
     figures.never_committed = len(logs.everything) - len(logs.committed)
     figures.seconds = time.monotonic() - began_s
     return figures
+
+
+def _let_them_tell(started: Processes) -> None:
+    """Let every process write where its threads stand, and end."""
+    for process in started.started:
+        if process.exit_code is None:
+            process.signal(signal.SIGABRT)
+    for process in started.started:
+        with contextlib.suppress(AssertionError):
+            process.wait(5.0)
 
 
 def _stamp_by_the_broker(servers: str, topics: Sequence[str]) -> None:

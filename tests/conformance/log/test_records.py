@@ -129,6 +129,8 @@ def test_a_topic_that_does_not_exist_has_no_partitions_and_is_not_created_by_ask
     consumer = clients.keep(clients.log.consumer())
     with pytest.raises(TopicMissing):
         consumer.range(TopicPartition(missing, 0), 30.0)
+    with pytest.raises(TopicMissing):
+        consumer.ends([TopicPartition(missing, 0)], 30.0)
     assert clients.log.partitions(missing, 30.0) is None
 
 

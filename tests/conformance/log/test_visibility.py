@@ -26,15 +26,18 @@ def test_an_open_transaction_is_hidden_from_committed_readers_alone(cluster: Clu
 
 
 def test_the_range_ends_at_the_last_stable_offset_for_committed_readers(cluster: Cluster, clients: Clients) -> None:
-    topic = cluster.topic("source")
-    partition = TopicPartition(topic, 0)
-    clients.write(topic, b"before")
+    topic = cluster.topic("source", partitions=2)
+    partition, empty = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    clients.write(topic, b"before", partition=0)
     producer = clients.transactional()
     producer.begin()
-    producer.produce(topic, b"open")
+    producer.produce(topic, b"open", partition=0)
     everything = clients.reader(topic, isolation="read_uncommitted")
     everything.until_values(2)
     committed = clients.reader(topic)
+    assert committed.consumer.ends([empty, partition], 30.0) == {empty: 0, partition: 1}
+    assert everything.consumer.ends([empty, partition], 30.0) == {empty: 0, partition: 2}
+    assert everything.consumer.ends([], 30.0) == {}
     assert committed.consumer.range(partition, 30.0) == Range(0, 1)
     assert everything.consumer.range(partition, 30.0) == Range(0, 2)
     producer.commit(30.0)

@@ -53,6 +53,8 @@ class Comparison:
 
     mismatches: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    idle_s: list[float] = field(default_factory=list)
+    """How long after the departure before it each IDLE was seen."""
 
 
 def compare(lanes: Sequence[Lane], edges: Sequence[Edge], sent: Mapping[str, Sent], idle_after_s: float) -> Comparison:
@@ -94,6 +96,8 @@ def _compare_lane(lane: Lane, said: Sequence[Edge], sent: Sent, idle_after_s: fl
         if number in idle_at or any(number < each for each in idle_at):
             wrong(f"{lane.name}: IDLE {_told(gap)} once more, or after a later one.")
         idle_at.add(number)
+        if number:
+            found.idle_s.append(edge.seen_s - sent.sent_s[number - 1])
         if gap.kind == "short" and sent.stretched_s(gap) >= idle_after_s:
             found.undecided.append(f"{lane.name}: {_told(gap)}")
         elif gap.kind == "short":

@@ -140,6 +140,7 @@ class Replay:
         for lane in self._lanes:
             self._until_idle(follower, lane.name, 0)
         self._origin_s = time.monotonic()
+        self.held_s, self.waits_s = 0.0, []  # until here the stream was starting
         day = None
         for at_s, due in self._schedule():
             self._until(at_s)

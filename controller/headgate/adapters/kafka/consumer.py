@@ -25,6 +25,8 @@ SEEK_TIMEOUT_S: Final = 10.0
 """A partition that was just assigned cannot be sought in until its fetcher has started."""
 
 NOT_STARTED: Final = "It is tried again; the broker may be away, or the partition another member's by now."
+LATEST: Final = -1
+"""What a broker takes for a time to mean the end: the last stable offset, where only committed records count."""
 MAX_ASIDE: Final = 100_000
 """Records that may lie aside because a listener raised while they were taken. One batch, in truth."""
 
@@ -176,6 +178,10 @@ class KafkaConsumer:
             )
         return Range(*marks)
 
+    def ends(self, partitions: Sequence[TopicPartition], timeout_s: float) -> Mapping[TopicPartition, int]:
+        """Return the ends: one request to each broker, where `range` takes some for each partition."""
+        return self.at_time(partitions, LATEST, timeout_s)
+
     def at_time(
         self, partitions: Sequence[TopicPartition], timestamp_ms: int, timeout_s: float
     ) -> Mapping[TopicPartition, int]:
@@ -188,10 +194,10 @@ class KafkaConsumer:
         answers = self._call(doing, lambda: self._client.offsets_for_times(asked, timeout_s))
         found = {}
         for place in answers:
-            if place.error is not None:
-                raise translate(place.error, doing)
             each = TopicPartition(place.topic, place.partition)
-            if place.offset >= 0:
+            if place.error is not None and classify(place.error) is not TopicMissing:
+                raise translate(place.error, doing)
+            if place.error is None and place.offset >= 0:
                 found[each] = place.offset
             else:
                 found[each] = self.range(each, max(0.1, deadline - time.monotonic())).end

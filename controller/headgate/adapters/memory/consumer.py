@@ -133,6 +133,14 @@ class MemoryConsumer:
         log = self._cluster.partition(partition)
         return Range(log.start, log.limit(self._isolation))
 
+    def ends(
+        self,
+        partitions: Sequence[TopicPartition],
+        timeout_s: float,
+    ) -> Mapping[TopicPartition, int]:
+        """Return the ends."""
+        return {each: self.range(each, timeout_s).end for each in partitions}
+
     def at_time(
         self,
         partitions: Sequence[TopicPartition],
