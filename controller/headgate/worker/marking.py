@@ -200,7 +200,11 @@ class Marking:
             return {}
         count = self._log.partitions(topic, REQUEST_S) or 0
         asker = self._ready()
-        ends = asker.ends([TopicPartition(topic, each) for each in range(count)], REQUEST_S)
+        try:
+            ends = asker.ends([TopicPartition(topic, each) for each in range(count)], REQUEST_S)
+        except LogError:
+            self._rest()  # what it knew of leaders may be of the past
+            raise
         return {"dest_topic": topic, "dest_offsets": {str(each.partition): end for each, end in sorted(ends.items())}}
 
     def _ready(self) -> LogConsumer:

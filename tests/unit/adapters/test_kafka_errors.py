@@ -30,6 +30,7 @@ def raised(code: int, *, fatal: bool = False, retriable: bool = False) -> KafkaE
     ("code", "kind"),
     [
         (KafkaError._ALL_BROKERS_DOWN, LogUnavailable),
+        (KafkaError.FENCED_LEADER_EPOCH, LogUnavailable),
         (KafkaError.UNKNOWN_MEMBER_ID, StaleMember),
         (KafkaError.ILLEGAL_GENERATION, StaleMember),
         (KafkaError._FENCED, ProducerFenced),
