@@ -124,11 +124,26 @@ class Engine:
     def take_on_settings(self, pipeline: Pipeline) -> None:
         """Go on by another revision whose source and destination are the same. Raises LogError."""
         self.pipeline = pipeline
-        if self._marking is not None:
+        if marks(pipeline) != (self._marking is not None):
+            self._switch_marking(pipeline)
+        elif self._marking is not None:
             self._marking.take_on(pipeline.config.idleness)
             self._say_what_ended()
         if self._destination is not None:
             self.bad.take_on(pipeline, self._destination)
+
+    def _switch_marking(self, pipeline: Pipeline) -> None:
+        """Begin to say something of the channels, which takes a claim and a new look at their ends, or end it."""
+        before, self._marking = self._marking, None
+        if before is not None:
+            before.close()
+            return
+        assert self._reader is not None
+        assert self._destination is not None
+        self.settle()
+        self._marking = Marking(pipeline, self._clock, self._reader, self._destination)
+        if self._may_commit:  # else all begins anew before anything is read
+            self.rewind()
 
     def reopen(self) -> None:
         """Open the destination again after an error; what was uncommitted is gone."""

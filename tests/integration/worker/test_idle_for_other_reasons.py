@@ -63,3 +63,31 @@ def test_a_worker_that_holds_no_partition_is_idle_and_says_why(headgate: Headgat
         eventually(shown, WAIT_S, "both workers say what they are", every_s=0.2)
     finally:
         client.close()
+
+
+def test_markers_are_switched_on_and_off_while_a_stream_runs(headgate: Headgate) -> None:
+    source, destination = headgate.source("source", 1), headgate.source("destination", 1)
+    headgate.worker("a")
+    config = {
+        "source": {"kind": "kafka", "topic": source},
+        "destination": {"kind": "kafka", "topic": destination},
+        "idleness": {"idle_after_s": 0.2, "flap_damping": False, "markers": "off"},
+    }
+    headgate.create_and_start("orders", **config)
+    headgate.produce(source, 1, partitions=1)
+    headgate.until_moved(destination, 1)
+
+    def switch(markers: str) -> None:
+        told = {**config, "idleness": {"idle_after_s": 0.2, "flap_damping": False, "markers": markers}}
+        headgate.done(headgate.commands.modify("orders", told))
+        desired = headgate.get("orders").revision.desired
+        headgate.until("orders", "has applied it", lambda state: state.revision.applied == desired)
+
+    switch("side_topic")
+    until_said(headgate, "orders", {0: ["IDLE"]})
+    switch("off")
+    headgate.produce(source, 1, start=1, partitions=1)
+    headgate.until_moved(destination, 2)
+    switch("side_topic")
+    until_said(headgate, "orders", {0: ["IDLE", "IDLE"]})  # nothing was said of the record between
+    assert len(headgate.read(destination)) == 2
