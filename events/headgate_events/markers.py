@@ -63,6 +63,16 @@ def claim_key(channel: ChannelId) -> str:
     return status_key(channel) + _CLAIM
 
 
+def stream_of(key: bytes) -> str:
+    """Return the stream of a record of the markers topic, by its key."""
+    return key.partition(b"/")[0].decode(errors="replace")
+
+
+def is_claim(key: bytes) -> bool:
+    """Say whether a key of the markers topic is that of a claim."""
+    return key.endswith(_CLAIM.encode())
+
+
 def marker_headers(payload: Payload) -> Headers:
     """Return the headers of a marker. Its id derives from channel, token and number: said twice, it is the same."""
     channel = payload["channel"]

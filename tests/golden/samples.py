@@ -352,6 +352,8 @@ HEARTBEAT = {
                     "position": 7,
                     "end": 7,
                     "fetched_at_ms": AT,
+                    "reason": "HELD",
+                    "because": "orders is PAUSED",
                 }
             ],
         }

@@ -9,6 +9,8 @@ talks to Kafka: the engine tells it what happened and gets back the markers to c
 - IDLE and watermarks come from `due`. What was written before is committed first, and they are committed together with
   the positions, so that a worker that lost its partitions cannot say them any more.
 
+Where other streams write the source, nothing is judged: what their markers say (`inheritance`) is handed to `due`.
+
 After an assignment nothing has been said under the new claim, whatever a former owner said: the first record makes it
 say ACTIVE, also where it would have been said before. Whatever fails is begun anew by an assignment under a new claim.
 """
@@ -28,11 +30,14 @@ from headgate.core.idleness.watermark import WatermarkGenerator
 from headgate.ports.destination import Token
 from headgate.ports.log import Isolation, TopicPartition
 from headgate.worker.accounts import partition_of
-from headgate_events.idleness.signals import MIN, Status
+from headgate.worker.inheritance import UNHEARD, Inherited
+from headgate_events.idleness.signals import MAX, MIN, Status
 from headgate_events.records import Payload, Record
 from headgate_events.schema.config import IdlenessConfig
 
 POLL_INTERVAL_MS: Final = 100
+LOOK_AGAIN_MS: Final = 1_000
+"""How long after a look at the end that showed more to come the next one is made."""
 
 EndOf = Callable[[TopicPartition], int | None]
 """Asks the broker for a partition's high watermark now; None when it does not tell."""
@@ -49,7 +54,9 @@ class _Channel:
     seq: int = 0
     proof: dict[str, Any] | None = field(default=None)
     reason: str | None = None
+    because: str | None = None
     ended: bool = False
+    look_ms: int = 0
 
 
 class Activity:
@@ -131,6 +138,14 @@ class Activity:
             if rules_changed:
                 channel.watermark = WatermarkGenerator(_disorder_ms(config), channel.watermark.announced)
 
+    def reached(self) -> dict[TopicPartition, int]:
+        """Return how far each channel was read: past its last record, or to the end that was met after it."""
+        found = {}
+        for place, channel in self._channels.items():
+            evidence = channel.detector.evidence
+            found[place] = channel.position if evidence is None else max(channel.position, evidence.position)
+        return found
+
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Let channels go that were revoked or lost: nothing is said, for their status is their heir's to say."""
         for each in partitions:
@@ -198,16 +213,22 @@ class Activity:
         for place, channel in self._channels.items():
             if not channel.ended or place in in_flight or channel.said is Status.FINISHED:
                 continue
-            if channel.said is Status.IDLE:
-                proof, channel.proof = channel.proof, None
-                markers.append(self._say(place, channel, Status.ACTIVE, "RESUMED", now_ms))
-                channel.proof = proof
-            if self._reader is not None:
-                channel.watermark.finish()
-            channel.said, channel.since_ms, channel.reason = Status.FINISHED, now_ms, "FINISHED"
-            markers.append(self._payload(place, channel, "FINISH", now_ms))
-            self._show()
+            markers += self._finish(place, channel, now_ms)
         self._ending = any(each.ended and each.said is not Status.FINISHED for each in self._channels.values())
+        return markers
+
+    def _finish(self, place: TopicPartition, channel: _Channel, now_ms: int) -> list[Payload]:
+        """Say that a channel has ended, and ACTIVE before it where IDLE was said."""
+        markers = []
+        if channel.said is Status.IDLE:
+            proof, channel.proof = channel.proof, None
+            markers.append(self._say(place, channel, Status.ACTIVE, "RESUMED", now_ms))
+            channel.proof = proof
+        if self._reader is not None or channel.watermark.announced != MIN:
+            channel.watermark.finish()
+        channel.said, channel.since_ms, channel.reason = Status.FINISHED, now_ms, "FINISHED"
+        markers.append(self._payload(place, channel, "FINISH", now_ms))
+        self._show()
         return markers
 
     def due(
@@ -217,7 +238,7 @@ class Activity:
         high_of: EndOf,
         stable_of: EndOf | None = None,
         *,
-        fed: bool = False,
+        inherited: Mapping[TopicPartition, Inherited] | None = None,
     ) -> list[Payload]:
         """Return the IDLE and watermark markers to commit now, after everything that was written before.
 
@@ -226,21 +247,21 @@ class Activity:
         come, or an open transaction that may bring some. An answer that does not come means no IDLE. Where the stream
         lets an open transaction go after its cap, `stable_of` tells the one from the other: the last stable offset.
 
-        `fed` says that another stream writes the source. Then an end that was met proves nothing, since that stream may
-        be busy and filter everything out: the channels are ACTIVE, with that reason, for as long as it lasts.
+        `inherited` is what the markers say where other streams write the source, and None where none does. With it an
+        end that was met proves nothing, since those streams may be busy and filter everything out. A channel of which
+        nothing is inherited yet is ACTIVE.
         """
         markers = self._finishing(in_flight, now_ms) if self._ending else []
         late_enough = now_ms >= self._due_ms
         for place, channel in self._channels.items():
             if channel.ended:
                 continue
-            if fed and channel.said is not Status.ACTIVE:
-                markers.append(self._fed(place, channel, now_ms))
+            if inherited is not None:
+                one = inherited.get(place, UNHEARD)
+                markers += self._inherit(place, channel, one, now_ms, place in in_flight, high_of, late_enough)
                 continue
-            judgement = None
-            if not fed:
-                judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
-            if judgement is not None and judgement.status is Status.IDLE:
+            judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
+            if judgement is not None and judgement.status is Status.IDLE and channel.said is not Status.IDLE:
                 if (marker := self._idle(place, channel, judgement, now_ms, high_of, stable_of)) is not None:
                     markers.append(marker)
             elif self._reader is None or not late_enough or channel.said is not Status.ACTIVE:
@@ -255,14 +276,58 @@ class Activity:
         """Return the channels for a heartbeat. Any thread may ask."""
         return self._shown
 
-    def _fed(self, place: TopicPartition, channel: _Channel, now_ms: int) -> Payload:
-        """Say ACTIVE of a channel that is not ours to judge. What is known of its end is kept, should it become so."""
+    def _inherit(
+        self,
+        place: TopicPartition,
+        channel: _Channel,
+        one: Inherited,
+        now_ms: int,
+        in_flight: bool,
+        high_of: EndOf,
+        late_enough: bool,
+    ) -> list[Payload]:
+        """Say what the streams before say, ACTIVE at once, and the others once nothing is in flight."""
+        if one.status is Status.ACTIVE:
+            if channel.said is not Status.ACTIVE:
+                self._judge_anew(channel, now_ms)
+                channel.proof, channel.because = None, one.because
+                return [self._say(place, channel, Status.ACTIVE, one.reason, now_ms)]
+            self._explain(channel, one)
+            if late_enough and self._moved_on(channel, one):
+                return [self._payload(place, channel, "WATERMARK", now_ms)]
+            return []
+        if channel.said is one.status or in_flight or channel.position > one.position or now_ms < channel.look_ms:
+            return []
+        channel.look_ms = now_ms + LOOK_AGAIN_MS
+        high = high_of(place)
+        if high is None or high > one.position:
+            return []  # somebody else's records are to come, or nobody knows
+        self._judge_anew(channel, now_ms)
+        channel.proof, channel.because = self._proof(one.position, one.position, high, now_ms), None
+        self._moved_on(channel, one)
+        self._silent.add(place)
+        if one.status is Status.FINISHED:
+            return self._finish(place, channel, now_ms)
+        return [self._say(place, channel, Status.IDLE, one.reason, now_ms)]
+
+    def _moved_on(self, channel: _Channel, one: Inherited) -> bool:
+        """Take the watermark on that is to be announced now: the records' own where the stream names an event time."""
+        if self._reader is not None:
+            return channel.watermark.due() is not None
+        return one.watermark < MAX and channel.watermark.inherit(one.watermark) is not None
+
+    def _explain(self, channel: _Channel, one: Inherited) -> None:
+        if (channel.reason, channel.because) != (one.reason, one.because):
+            channel.reason, channel.because = one.reason, one.because
+            self._show()
+
+    @staticmethod
+    def _judge_anew(channel: _Channel, now_ms: int) -> None:
+        """Begin the grace anew, should the channel become ours to judge. What is known of its end is kept."""
         evidence = channel.detector.evidence
         channel.detector.record_fetched(channel.position, now_ms)
         if evidence is not None:
             channel.detector.fetch_answered(evidence)
-        channel.proof = None
-        return self._say(place, channel, Status.ACTIVE, "UPSTREAM", now_ms)
 
     def _idle(
         self,
@@ -399,6 +464,8 @@ class Activity:
             "position": channel.position,
             "end": proof.get("end"),
             "fetched_at_ms": proof.get("fetched_at_ms"),
+            "reason": channel.reason,
+            "because": channel.because,
         }
 
 

@@ -277,7 +277,7 @@ class Engine:
         """Say IDLE and watermarks, after a commit of what they cover; a commit that is dear is not made for them."""
         if self._marking is None or (self.uncommitted and self._paces is not None):
             return
-        if self._is_quiet():
+        if not self._marking.inherits and self._is_quiet():
             now_s = self._clock.monotonic_s()
             if now_s < self._look_s:
                 return

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import orjson
 
+from headgate_events.idleness.vigil import Spoken
+from headgate_events.markers import ChannelId
 from headgate_events.names import cordoned_worker
 from headgate_events.records import Record
 
@@ -103,6 +105,23 @@ class Fleet:
             for task in member.beat.get("tasks") or ()
             if task.get("stream") == stream and task.get("incarnation") == incarnation
         }
+
+    def spoken_for(self, streams: Mapping[str, int]) -> dict[ChannelId, Spoken]:
+        """Return what the heartbeats say of the channels of these streams (name and incarnation), the newest of each.
+
+        A channel counts as heard for three heartbeats; channels that nobody named are absent.
+        """
+        found: dict[ChannelId, Spoken] = {}
+        for member in self._members.values():
+            until_s = member.seen_s + member.silent_after_s
+            for task in member.beat.get("tasks") or ():
+                if streams.get(task.get("stream", "")) != task.get("incarnation"):
+                    continue
+                for each in task.get("channels") or ():
+                    channel = ChannelId(task["stream"], each["topic"], each["partition"])
+                    if channel not in found or until_s > found[channel].until_s:
+                        found[channel] = Spoken(until_s, each["claim"] if each.get("status") == "IDLE" else None)
+        return found
 
     def left_open(self, stream: str, incarnation: int, now_s: float) -> tuple[tuple[str, str], ...]:
         """Return (transactional id, instance) of workers that fell silent while they ran this stream."""

@@ -22,7 +22,10 @@ from headgate.ports.source import SourceReader
 from headgate.worker.activity import Activity
 from headgate.worker.claims import partitions_of
 from headgate.worker.in_band import REPEAT, InBand
+from headgate.worker.inheritance import Inheritance, Inherited
+from headgate.worker.markers_topic import MarkersOfLog
 from headgate.worker.pipeline import Pipeline
+from headgate_events.marker_feed import MarkerFeed
 from headgate_events.markers import MarkerRecord, marker_record
 from headgate_events.records import Payload
 from headgate_events.schema.config import IdlenessConfig
@@ -60,6 +63,8 @@ class Marking:
         self._asker: LogConsumer | None = None
         self._producer: LogProducer | None = None
         self._ask_until_s = 0.0
+        self._patience_s = pipeline.patience_s
+        self._inheritance: Inheritance | None = None
         self._offset_ms = clock.now_ms() - round(clock.monotonic_s() * 1000)
 
     def now_ms(self) -> int:
@@ -81,15 +86,43 @@ class Marking:
     ) -> None:
         """Take channels on that were claimed, with the watermarks of their former owners."""
         self.activity.assigned(tokens, positions, seeds)
+        if self._inheritance is not None:
+            self._inheritance.begin({each: positions[each] for each in tokens})
 
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
         self._ask_until_s = self._clock.monotonic_s() + ASK_S
-        fed = bool(self._upstreams.of(self._source))
-        due = self.activity.due(self.now_ms(), in_flight, self._high, self._stable, fed=fed)
+        due = self.activity.due(self.now_ms(), in_flight, self._high, self._stable, inherited=self._inherited())
         if self._in_band is not None and self._in_band.grown(self.now_ms()):
             due += self.activity.repeat(REPEAT, self.now_ms())
         return due
+
+    @property
+    def inherits(self) -> bool:
+        """Whether other streams write the source, so that their markers are to be heard at any moment."""
+        return self._inheritance is not None
+
+    def _inherited(self) -> Mapping[TopicPartition, Inherited] | None:
+        """Return what is inherited; None where nobody else writes the source."""
+        if not self._upstreams.of(self._source):
+            if self._inheritance is not None:
+                self._inheritance.close()
+                self._inheritance = None
+            return None
+        reached = self.activity.reached()
+        if self._inheritance is None:
+            feed = MarkerFeed(MarkersOfLog(self._log, self._topics.markers))
+            topic = str(self._source["topic"])
+            flush = self._config.flush_on_all_idle == "max"
+            self._inheritance = Inheritance(topic, feed, self._upstreams, self._patience_s, flush_on_all_idle=flush)
+            self._inheritance.begin(reached)
+
+        def ends() -> dict[int, int] | None:
+            found = {each.partition: self._high(each) for each in reached}
+            known = {each: end for each, end in found.items() if end is not None}
+            return known if len(known) == len(found) else None
+
+        return self._inheritance.step(self._source, reached, self._clock.monotonic_s(), ends)
 
     def say(
         self, markers: Sequence[Payload], positions: Mapping[TopicPartition, Committed], channels_total: int | None
@@ -144,6 +177,9 @@ class Marking:
     def close(self) -> None:
         """Let go of the clients."""
         self._rest()
+        inheritance, self._inheritance = self._inheritance, None
+        if inheritance is not None:
+            inheritance.close()
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.close()

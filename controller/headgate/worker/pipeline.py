@@ -21,12 +21,12 @@ from headgate.worker.failures import ConfigRejected
 from headgate.worker.in_band import why_not_in_band
 from headgate.worker.options import WorkerOptions
 from headgate.worker.transforms import Transform, load_transform
-from headgate.worker.upstreams import Upstreams
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
 from headgate_events.findings import explain
 from headgate_events.names import group_id
 from headgate_events.schema.config import StreamConfig
+from headgate_events.upstreams import Upstreams
 
 Checks = list[dict[str, Any]]
 MAX_TEXT: Final = 1_000
@@ -64,6 +64,8 @@ class Pipeline:
     namespace: str
     upstreams: Upstreams
     in_band_topics: InBandTopics
+    patience_s: float
+    """How long three heartbeats last: after that, who should speak and does not is suspect."""
 
     def make_reader(self) -> SourceReader:
         """Make the reader of a task."""
@@ -151,6 +153,7 @@ def judge(view: View, means: Means) -> tuple[Checks, Pipeline | None]:
         namespace=means.options.namespace,
         upstreams=means.upstreams,
         in_band_topics=means.in_band_topics,
+        patience_s=means.options.silent_after_s,
     )
 
 

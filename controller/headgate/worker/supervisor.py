@@ -167,8 +167,13 @@ class Supervisor:
 
     def _follow(self, now_s: float) -> None:
         caught_up = self._beats.caught_up
-        for record in self._beats.poll(0.0):
+        beats = self._beats.poll(0.0)
+        for record in beats:
             self._fleet.take(record, now_s, self._clock.now_ms(), caught_up=caught_up)
+        upstreams = self.means.upstreams
+        if beats and (watched := upstreams.watched):
+            found = (upstreams.get(name) for name in watched)
+            upstreams.spoken_for = self._fleet.spoken_for({each.stream: each.incarnation for each in found if each})
         for record in self._state.poll(self.means.options.poll_s):
             self._take(record)
 

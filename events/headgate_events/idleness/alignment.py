@@ -9,7 +9,8 @@ there; what the markers topic repeats of it later is old news.
 Never IDLE by guess: a stream of which nothing was heard, or whose channels are not all known, counts as one ACTIVE
 channel without a watermark, which holds the output. A marker that names no end for the partition has no place among its
 records: its IDLE, its watermark or its end are not taken, and counted. A channel that is *held* (its stream stands
-still, or nobody speaks for it) counts as ACTIVE whatever it said last; its word counts again when it is let go.
+still, or nobody speaks for it) counts as ACTIVE whatever it said last, and does so until it speaks again, or until a
+heartbeat of the same owner shows that it is idle still.
 
 Pure. Before records are released, every marker must have been taken that stood on the markers topic when they were
 fetched; whoever feeds this has to see to it.
@@ -177,12 +178,26 @@ class Alignment(Generic[R]):
             self._remove(channel, _Removal(known.incarnation, ends))
 
     def hold(self, channels: Collection[ChannelId]) -> None:
-        """Hold exactly these channels: each counts as ACTIVE, whatever it said or says, until it is let go."""
+        """Hold exactly these channels: each counts as ACTIVE, whatever it said or says.
+
+        One that is let go stays so until it speaks again, or is confirmed.
+        """
         held = frozenset(channels)
-        changed, self._held = held ^ self._held, held
-        for channel in changed:
+        new, self._held = held - self._held, held
+        for channel in new:
             for each in self._partitions.values():
-                self._hold(each, channel, held=channel in held)
+                known = each.valve.channel(channel)
+                if known is not None and known.status is Status.IDLE:
+                    each.out += each.valve.input_status(channel, Status.ACTIVE, known.epoch)
+
+    def confirm(self, channel: ChannelId, claim: int) -> None:
+        """Note that the owner with this claim said lately that the channel is idle: what it said last counts again."""
+        if channel in self._held:
+            return
+        for each in self._partitions.values():
+            known, said = each.valve.channel(channel), each.said.get(channel)
+            if known is not None and said is not None and said.claim == claim and said.status == Status.IDLE.value:
+                each.out += each.valve.input_status(channel, Status.IDLE, known.epoch)
 
     # Markers and records
 
@@ -254,12 +269,6 @@ class Alignment(Generic[R]):
             del self._latest[channel]
         for each in self._partitions.values():
             each.waiting.setdefault(channel, deque()).append(removal)
-
-    def _hold(self, one: _Partition[R], channel: ChannelId, *, held: bool) -> None:
-        known, said = one.valve.channel(channel), one.said.get(channel)
-        if known is None or said is None or said.status != Status.IDLE.value:
-            return
-        one.out += one.valve.input_status(channel, Status.ACTIVE if held else Status.IDLE, known.epoch)
 
     def _reach(self, partition: int, one: _Partition[R], position: int, found: list[R | Signal]) -> None:
         """Let everything take effect that covers no more than what stands before `position`."""

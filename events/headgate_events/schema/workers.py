@@ -25,13 +25,17 @@ from headgate_events.schema.common import (
 Milliseconds64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 OwnedPartition = Annotated[tuple[TopicName, Partition], Field(strict=False)]
 """A source topic and one of its partitions; in JSON a list of two."""
+ActivityReason = Literal[
+    "EMPTY", "RESUMED", "NO_ASSIGNMENT", "OPEN_TXN", "FINISHED", "SHUTDOWN", "UPSTREAM", "HELD", "SUSPECT"
+]
+"""Why a status was said. HELD and SUSPECT: the stream before stands still, or nobody speaks for it any more."""
 
 
 class ChannelBeat(Model):
     """What a task last said about one of its channels: repeated, so that an edge that was lost heals.
 
     `status` is None while nothing was said under this claim. `since_ms` is when the status was said, `end` and
-    `fetched_at_ms` are its proof.
+    `fetched_at_ms` are its proof. `reason` is why; `because` says in words what holds a HELD or SUSPECT one.
     """
 
     topic: TopicName
@@ -43,6 +47,8 @@ class ChannelBeat(Model):
     position: Position | None = None
     end: Position | None = None
     fetched_at_ms: TimeMs | None = None
+    reason: ActivityReason | None = None
+    because: Text | None = None
 
 
 class TaskBeat(Model):
@@ -139,7 +145,7 @@ class Marker(Model):
     channel: Channel
     status: Literal["IDLE", "ACTIVE", "FINISHED"] | None = None
     watermark: Milliseconds64 | None = None
-    reason: Literal["EMPTY", "RESUMED", "NO_ASSIGNMENT", "OPEN_TXN", "FINISHED", "SHUTDOWN", "UPSTREAM"] | None = None
+    reason: ActivityReason | None = None
     incarnation: Version
     epoch: Version
     claim: Version | None = None

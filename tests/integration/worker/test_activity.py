@@ -139,26 +139,6 @@ def test_a_command_for_when_it_is_idle_waits_while_a_partition_is_not_and_is_dec
     assert len(headgate.read(destination)) == 1
 
 
-def test_a_stream_that_reads_what_another_stream_writes_is_active_however_empty_its_source_is(
-    headgate: Headgate,
-) -> None:
-    _, between = a_stream(headgate)
-    headgate.create_and_start(
-        "invoices",
-        source={"kind": "kafka", "topic": between},
-        destination={"kind": "kafka", "topic": headgate.source("last", 2), "partition": "source"},
-        idleness={"idle_after_s": 0.1, "flap_damping": False},
-    )
-    # The first stream waits five times as long before it is idle: the second would have said so long before.
-    until_said(headgate, "orders", {0: ["IDLE"], 1: ["IDLE"]})
-    until_said(headgate, "invoices", {0: ["ACTIVE"], 1: ["ACTIVE"]})
-    assert {each[0]["reason"] for each in edges(headgate, "invoices").values()} == {"UPSTREAM"}
-    headgate.done(headgate.commands.pause("orders"))
-    headgate.until_status("orders", "PAUSED")
-    headgate.done(headgate.commands.delete("orders"))
-    until_said(headgate, "invoices", {0: ["ACTIVE", "IDLE"], 1: ["ACTIVE", "IDLE"]})
-
-
 def test_a_silent_stream_falls_asleep_and_wakes_and_is_deleted_once_it_was_idle_for_as_long_as_was_asked(
     headgate: Headgate,
 ) -> None:

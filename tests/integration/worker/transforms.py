@@ -73,3 +73,7 @@ def bear_as_json(record: Record, settings: dict[str, Any]) -> dict[str, int]:
 @batch
 def bear_all(records: list[Record], settings: dict[str, Any]) -> list[Record]:
     return [bear_unless(record, settings) for record in records]
+
+
+def nothing(record: Record) -> None:
+    """Filter everything out."""

@@ -146,8 +146,23 @@ def test_a_held_channel_is_active_whatever_it_says_until_it_is_let_go() -> None:
     one.hold([CHANNEL])
     assert one.release(0, [], 0) == [ACTIVE]
     one.take(marker("IDLE", 0, claim=2))
+    one.confirm(CHANNEL, 2)
     assert one.release(0, [], 0) == []
     one.hold([])
+    assert one.release(0, [], 0) == []
+    one.take(marker("IDLE", 0, claim=3))
+    assert one.release(0, [], 0) == [IDLE]
+
+
+def test_a_channel_that_is_let_go_is_idle_again_when_the_same_owner_shows_that_it_is_so_still() -> None:
+    one = aligned("a")
+    one.take(marker("IDLE", 0, claim=2))
+    one.release(0, [], 0)
+    one.hold([CHANNEL])
+    one.hold([])
+    one.confirm(CHANNEL, 3)
+    assert one.release(0, [], 0) == [ACTIVE], "its heir has not spoken yet"
+    one.confirm(CHANNEL, 2)
     assert one.release(0, [], 0) == [IDLE]
 
 

@@ -10,7 +10,8 @@ from headgate.adapters.memory.record import MemoryRecord
 from headgate.ports.destination import Token
 from headgate.ports.log import TopicPartition
 from headgate.worker.activity import Activity
-from headgate_events.idleness.signals import MAX
+from headgate.worker.inheritance import Inherited
+from headgate_events.idleness.signals import MAX, MIN, Status
 from headgate_events.schema.config import EventTimeConfig, IdlenessConfig
 
 FIRST, SECOND = TopicPartition("flights", 0), TopicPartition("flights", 1)
@@ -30,7 +31,7 @@ class Task:
         self.stable: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
         self.said: list[tuple[int, str, str | None, int | None]] = []
         self.claims = 0
-        self.fed = False
+        self.inherited: dict[TopicPartition, Inherited] | None = None
         self.reasons: list[str | None] = []
 
     def assign(self, *partitions: TopicPartition) -> None:
@@ -47,7 +48,8 @@ class Task:
             place = TopicPartition(record.topic(), record.partition())
             self.positions[place] = self.high[place] = record.offset() + 1
         self.activity.moved(records, self.positions, ends or {}, self.now_ms)
-        self.note(self.activity.due(self.now_ms, in_flight, self.high.get, self.stable.get, fed=self.fed))
+        due = self.activity.due(self.now_ms, in_flight, self.high.get, self.stable.get, inherited=self.inherited)
+        self.note(due)
 
     def end(self, place: TopicPartition, position: int, *records: Any) -> None:
         self.now_ms += 100
@@ -260,9 +262,9 @@ def test_a_finished_channel_is_not_judged_any_more_and_its_neighbour_is(task: Ta
     task.assign(SECOND)
     task.poll(ends={FIRST: 0, SECOND: 0})
     task.activity.ended({FIRST: 0}, task.now_ms)
-    task.fed = True
+    task.inherited = {}
     task.polls(20)
-    task.fed = False
+    task.inherited = None
     task.polls(30)
     assert [each for each in task.said if each[0] == 0] == [(0, "FINISH", "FINISHED", None)]
     assert [status for place, status in task.edges if place == 1] == ["ACTIVE", "IDLE"]
@@ -279,7 +281,7 @@ def test_after_a_pause_the_end_has_to_be_shown_again(task: Task) -> None:
 
 
 def test_a_partition_that_another_stream_writes_is_active_with_that_reason_however_long_it_is_empty(task: Task) -> None:
-    task.fed = True
+    task.inherited = {}
     task.poll(ends={FIRST: 0})
     task.polls(100)
     assert task.edges == [(0, "ACTIVE")]
@@ -289,7 +291,7 @@ def test_a_partition_that_another_stream_writes_is_active_with_that_reason_howev
 def test_an_idle_partition_becomes_active_when_another_stream_begins_to_write_it(task: Task) -> None:
     task.poll(ends={FIRST: 0})
     task.polls(15)
-    task.fed = True
+    task.inherited = {}
     task.polls(100)
     assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
     assert task.activity.beat()[0]["end"] is None
@@ -298,9 +300,9 @@ def test_an_idle_partition_becomes_active_when_another_stream_begins_to_write_it
 def test_when_the_other_stream_is_gone_the_partition_is_judged_again_after_a_whole_grace(task: Task) -> None:
     task.poll(ends={FIRST: 0})
     task.polls(15)
-    task.fed = True
+    task.inherited = {}
     task.polls(100)
-    task.fed = False
+    task.inherited = None
     task.polls(9)
     assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
     task.polls(30)
@@ -356,3 +358,99 @@ def test_other_rules_of_event_time_never_take_a_watermark_back() -> None:
     task.poll(record(FIRST, 1, 9_100))
     task.poll(record(FIRST, 2, 9_700))
     assert [watermark for _, kind, _, watermark in task.said if kind == "WATERMARK"] == [8_999, 9_199]
+
+
+def inherited(status: str, watermark: int = MIN, position: int = 0, reason: str = "UPSTREAM") -> Inherited:
+    because = "orders is PAUSED" if reason == "HELD" else None
+    return Inherited(Status(status), watermark, reason, position, because)
+
+
+def test_status_and_watermark_are_inherited_idle_with_the_watermark_and_active_before_the_next_one(task: Task) -> None:
+    task.inherited = {FIRST: inherited("ACTIVE", 5)}
+    task.poll()
+    task.polls(15)
+    task.inherited = {FIRST: inherited("IDLE", 9)}
+    task.polls(3)
+    task.inherited = {FIRST: inherited("ACTIVE", 11)}
+    task.polls(15)
+    assert task.said == [
+        (0, "STATUS", "ACTIVE", None),
+        (0, "WATERMARK", "ACTIVE", 5),
+        (0, "STATUS", "IDLE", 9),
+        (0, "STATUS", "ACTIVE", 9),
+        (0, "WATERMARK", "ACTIVE", 11),
+    ]
+
+
+def test_a_record_wakes_what_was_inherited_as_idle_before_it_is_written(task: Task) -> None:
+    task.inherited = {FIRST: inherited("IDLE")}
+    task.poll()
+    (marker,) = task.activity.before_write([record(FIRST, 0)], task.now_ms)
+    assert (marker["status"], marker["reason"]) == ("ACTIVE", "RESUMED")
+
+
+def test_idle_is_not_inherited_in_front_of_what_is_in_flight_or_was_not_covered_or_is_to_come(task: Task) -> None:
+    task.poll(record(FIRST, 0))
+    task.inherited = {FIRST: inherited("IDLE", position=1)}
+    task.polls(5, in_flight={FIRST})
+    assert task.edges == [(0, "ACTIVE")]
+    task.inherited = {FIRST: inherited("IDLE", position=0)}
+    task.polls(5)
+    assert task.edges == [(0, "ACTIVE")]
+    task.inherited = {FIRST: inherited("IDLE", position=1)}
+    task.high[FIRST] = 2
+    task.polls(5)
+    assert task.edges == [(0, "ACTIVE")]
+    task.high[FIRST] = 1
+    task.polls(15)
+    assert task.edges == [(0, "ACTIVE"), (0, "IDLE")]
+    assert task.activity.beat()[0]["end"] == 1
+
+
+def test_an_idle_channel_whose_upstream_is_paused_is_active_and_shows_who_holds_it(task: Task) -> None:
+    task.inherited = {FIRST: inherited("IDLE")}
+    task.poll()
+    task.inherited = {FIRST: inherited("ACTIVE", reason="HELD")}
+    task.poll()
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+    (beat,) = task.activity.beat()
+    assert (beat["reason"], beat["because"]) == ("HELD", "orders is PAUSED")
+    task.inherited = {FIRST: inherited("ACTIVE")}
+    task.polls(15)
+    (beat,) = task.activity.beat()
+    assert (beat["reason"], beat["because"]) == ("UPSTREAM", None)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+
+
+def test_a_stream_that_names_an_event_time_takes_the_time_from_its_records_and_the_status_from_upstream() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST)
+    task.inherited = {FIRST: inherited("ACTIVE", 50)}
+    task.poll(record(FIRST, 0, 9_000))
+    task.inherited = {FIRST: inherited("IDLE", 99, position=1)}
+    task.poll()
+    assert task.said == [
+        (0, "STATUS", "ACTIVE", None),
+        (0, "WATERMARK", "ACTIVE", 8_999),
+        (0, "STATUS", "IDLE", 8_999),
+    ]
+
+
+def test_the_end_of_all_streams_before_is_inherited_once_and_ends_event_time(task: Task) -> None:
+    task.inherited = {FIRST: inherited("ACTIVE", 5)}
+    task.polls(15)
+    task.inherited = {FIRST: inherited("FINISHED", MAX)}
+    task.polls(30)
+    assert task.said == [
+        (0, "STATUS", "ACTIVE", None),
+        (0, "WATERMARK", "ACTIVE", 5),
+        (0, "FINISH", "FINISHED", MAX),
+    ]
+
+
+def test_an_idle_that_was_inherited_is_not_said_again_when_the_streams_before_are_gone(task: Task) -> None:
+    task.inherited = {FIRST: inherited("IDLE")}
+    task.poll(ends={FIRST: 0})
+    task.inherited = None
+    task.polls(50)
+    assert task.edges == [(0, "IDLE")]

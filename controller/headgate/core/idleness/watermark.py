@@ -87,6 +87,10 @@ class WatermarkGenerator:
         """
         return self._announce(saturated(checked_at_ms - self._bound_ms - margin_ms - 1))
 
+    def inherit(self, watermark: int) -> int | None:
+        """Announce a watermark that the streams before have made; None when it is not above the last."""
+        return self._announce(watermark)
+
     def finish(self) -> int | None:
         """Return MAX, the end of event time, or None when it was announced before."""
         return self._announce(MAX)

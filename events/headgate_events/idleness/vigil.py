@@ -1,0 +1,75 @@
+"""The vigil over channels: which of them are held, because nobody can or does speak for them.
+
+A channel is HELD while its stream is known not to read (paused, failed, not started): what it said last is no news of
+its source. It is SUSPECT when its stream runs and nobody has spoken for it for longer than three heartbeats. Both count
+as ACTIVE, whatever was said last: unknown is never idle. SUSPECT is somebody's to look at, HELD is as it should be.
+
+Pure: heartbeats and markers come in as "heard until", and seconds are of one steady clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from headgate_events.idleness.alignment import UNKNOWN_TOPIC
+from headgate_events.markers import ChannelId
+from headgate_events.upstreams import Upstream
+
+HoldReason = Literal["HELD", "SUSPECT"]
+
+
+class Spoken(NamedTuple):
+    """What the heartbeats say of a channel: until when it counts as heard, and by which claim it is idle, if it is."""
+
+    until_s: float
+    idle_claim: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a channel counts as ACTIVE whatever it said: `because` is a sentence for people."""
+
+    channel: ChannelId
+    reason: HoldReason
+    because: str
+
+
+class Vigil:
+    """Keeps since when each channel is waited for. Belongs to one thread."""
+
+    def __init__(self, patience_s: float) -> None:
+        """`patience_s` is how long three heartbeats last."""
+        self._patience_s = patience_s
+        self._heard_until_s: dict[ChannelId, float] = {}
+
+    def heard(self, channel: ChannelId, now_s: float) -> None:
+        """Note that somebody has just spoken for a channel."""
+        self._heard_until_s[channel] = now_s + self._patience_s
+
+    def holds(
+        self, upstreams: Iterable[Upstream], now_s: float, spoken_for: Mapping[ChannelId, Spoken] | None = None
+    ) -> dict[ChannelId, Hold]:
+        """Return the channels that are held now. `spoken_for` is what the heartbeats say."""
+        found: dict[ChannelId, Hold] = {}
+        waited: dict[ChannelId, float] = {}
+        for upstream in upstreams:
+            for each in upstream.channels or {ChannelId(upstream.stream, UNKNOWN_TOPIC, 0)}:
+                if not upstream.runs:
+                    found[each] = Hold(each, "HELD", f"{upstream.stream} is {upstream.status}")
+                    continue
+                until_s = self._heard_until_s.get(each, now_s + self._patience_s)
+                if spoken_for is not None and (spoken := spoken_for.get(each)) is not None:
+                    until_s = max(until_s, spoken.until_s)
+                waited[each] = until_s
+                if now_s > until_s:
+                    found[each] = Hold(each, "SUSPECT", _unheard(each))
+        self._heard_until_s = waited
+        return found
+
+
+def _unheard(channel: ChannelId) -> str:
+    if channel.topic == UNKNOWN_TOPIC:
+        return f"nothing is known of the partitions that {channel.stream} reads"
+    return f"no worker speaks for {channel.stream} {channel.topic}/{channel.partition}"
