@@ -25,6 +25,7 @@ class Upstream:
     """A stream that writes to Kafka, as its state says. `partitions` are its source's, None while they are not known.
 
     It may write to two places for a while: after a change of its destination, until every task runs the new revision.
+    `asleep` says that it was paused because its source is silent, and that it is woken when the source is not.
     """
 
     stream: str
@@ -32,6 +33,7 @@ class Upstream:
     status: str
     places: frozenset[Place]
     partitions: Mapping[str, int] | None
+    asleep: bool = False
 
     @property
     def runs(self) -> bool:
@@ -130,4 +132,5 @@ def _upstream(stream: str, state: Mapping[str, Any], before: Upstream | None) ->
         places |= before.places
     if not places:
         return None
-    return Upstream(stream, incarnation, status, places, state.get("partitions"))
+    asleep = status == Status.PAUSED.value and (state.get("drain") or {}).get("silence") is not None
+    return Upstream(stream, incarnation, status, places, state.get("partitions"), asleep)

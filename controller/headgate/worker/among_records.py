@@ -14,8 +14,8 @@ from typing import Any
 
 from headgate.ports.log import TopicPartition
 from headgate.worker.accounts import partition_of
-from headgate.worker.upstreams import Place, place_of
 from headgate_events.markers import is_in_band
+from headgate_events.upstreams import Place, place_of
 
 
 class InBandTopics:

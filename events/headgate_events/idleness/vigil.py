@@ -4,6 +4,8 @@ A channel is HELD while its stream is known not to read (paused, failed, not sta
 its source. It is SUSPECT when its stream runs and nobody has spoken for it for longer than three heartbeats. Both count
 as ACTIVE, whatever was said last: unknown is never idle. SUSPECT is somebody's to look at, HELD is as it should be.
 
+A stream that sleeps is neither: its source was seen to be silent, and it is woken as soon as that ends.
+
 Pure: heartbeats and markers come in as "heard until", and seconds are of one steady clock.
 """
 
@@ -55,6 +57,8 @@ class Vigil:
         found: dict[ChannelId, Hold] = {}
         waited: dict[ChannelId, float] = {}
         for upstream in upstreams:
+            if upstream.asleep:
+                continue
             for each in upstream.channels or {ChannelId(upstream.stream, UNKNOWN_TOPIC, 0)}:
                 if not upstream.runs:
                     found[each] = Hold(each, "HELD", f"{upstream.stream} is {upstream.status}")

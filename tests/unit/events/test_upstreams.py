@@ -62,6 +62,10 @@ def test_a_stream_is_known_with_its_channels_and_whether_it_runs() -> None:
     assert found.channels == {ChannelId("a", "s", 0), ChannelId("a", "s", 1)}
     assert (found.runs, upstreams.version) == (False, 2)
     assert upstreams.get("b") is None
+    upstreams.note("a", state("t", "PAUSED") | {"drain": {"silence": {"s": {"0": 3}}}})
+    found = upstreams.get("a")
+    assert found is not None
+    assert found.asleep
 
 
 def test_a_stream_that_is_to_write_elsewhere_writes_here_until_all_its_tasks_run_the_new_revision() -> None:

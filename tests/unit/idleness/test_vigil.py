@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from headgate_events.idleness.vigil import Spoken, Vigil
@@ -47,6 +48,12 @@ def test_a_stream_that_runs_again_has_three_heartbeats_to_speak() -> None:
     reasons(vigil, 1_000.0, stream("PAUSED"))
     assert reasons(vigil, 1_001.0, stream()) == {}
     assert set(reasons(vigil, 1_008.0, stream()).values()) == {"SUSPECT"}
+
+
+def test_a_stream_that_sleeps_because_its_source_is_silent_is_neither_held_nor_suspect() -> None:
+    vigil = Vigil(PATIENCE_S)
+    asleep = replace(stream("PAUSED"), asleep=True)
+    assert vigil.holds([asleep], 0.0) == vigil.holds([asleep], 1_000.0) == {}
 
 
 def test_a_stream_whose_partitions_are_not_known_is_suspect_as_a_whole() -> None:

@@ -89,6 +89,7 @@ class WatermarkGenerator:
 
     def inherit(self, watermark: int) -> int | None:
         """Announce a watermark that the streams before have made; None when it is not above the last."""
+        self._reached = max(self._reached, watermark)
         return self._announce(watermark)
 
     def finish(self) -> int | None:
