@@ -287,11 +287,12 @@ class Activity:
         late_enough: bool,
     ) -> list[Payload]:
         """Say what the streams before say, ACTIVE at once, and the others once nothing is in flight."""
+        if channel.said is not Status.ACTIVE and (one.status is Status.ACTIVE or one.woke):
+            self._judge_anew(channel, now_ms)
+            channel.proof, channel.because, channel.look_ms = None, one.because, 0
+            reason = one.reason if one.status is Status.ACTIVE else "UPSTREAM"
+            return [self._say(place, channel, Status.ACTIVE, reason, now_ms)]
         if one.status is Status.ACTIVE:
-            if channel.said is not Status.ACTIVE:
-                self._judge_anew(channel, now_ms)
-                channel.proof, channel.because = None, one.because
-                return [self._say(place, channel, Status.ACTIVE, one.reason, now_ms)]
             self._explain(channel, one)
             if late_enough and self._moved_on(channel, one):
                 return [self._payload(place, channel, "WATERMARK", now_ms)]

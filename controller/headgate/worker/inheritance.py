@@ -2,7 +2,8 @@
 
 Each source partition of the task is one partition of the others' destination, so it has one valve over all their
 channels (`Alignment`). What comes out of it at the place that the task has read to is what it may say: the status, and
-how far event time has come. Several signals between two looks become one, which is late at most and never early.
+how far event time has come. Several signals between two looks become one, which is late at most and never early; only
+an ACTIVE between two IDLEs is told (`woke`), so that nobody downstream misses the phase, nor its watermark.
 
 What came out counts only when every marker was taken that was there when the records before that place were fetched:
 after records moved, the markers topic is asked for its end, and nothing new comes out before that is reached. Records
@@ -23,7 +24,7 @@ import structlog
 from headgate.ports.errors import LogError
 from headgate.ports.log import TopicPartition
 from headgate_events.idleness.alignment import Alignment
-from headgate_events.idleness.signals import MIN, Status
+from headgate_events.idleness.signals import MIN, TO_ACTIVE, Status
 from headgate_events.idleness.vigil import Hold, Spoken, Vigil
 from headgate_events.marker_feed import MarkerFeed
 from headgate_events.markers import ChannelId, channel_of
@@ -47,7 +48,8 @@ logger = structlog.get_logger("headgate.worker")
 class Inherited:
     """What the markers say of one source partition, at the place that it was read to.
 
-    `watermark` is MIN where there is none. `because` says more where the reason is HELD or SUSPECT.
+    `watermark` is MIN where there is none. `because` says more where the reason is HELD or SUSPECT. `woke` says that it
+    was ACTIVE since it was told last, whatever it is by now.
     """
 
     status: Status
@@ -55,6 +57,7 @@ class Inherited:
     reason: str
     position: int
     because: str | None = None
+    woke: bool = False
 
 
 class Inheritance:
@@ -69,6 +72,7 @@ class Inheritance:
         self._alignment: Alignment[Record] = Alignment(topic, flush_on_all_idle=flush_on_all_idle)
         self._vigil = Vigil(patience_s)
         self._holds: dict[ChannelId, Hold] = {}
+        self._woken: set[int] = set()
         self._writers: tuple[Upstream, ...] = ()
         self._version = -1
         self._told: Positions = {}
@@ -104,7 +108,9 @@ class Inheritance:
             self._feed.close()
             self._asked = None
             self._told = {}
-        return {each: self._of(each.partition) for each in reached if each in self._told}
+        found = {each: self._of(each.partition) for each in reached if each in self._told}
+        self._woken.difference_update(each.partition for each in found)
+        return found
 
     def close(self) -> None:
         """Let the clients go, and ask for nothing more."""
@@ -166,14 +172,15 @@ class Inheritance:
         if self._asked is None and now_s >= self._look_s + REST_AFTER_S:
             self._feed.rest()
         for place, position in self._told.items():
-            if place.partition in self._alignment.partitions:
-                self._alignment.release(place.partition, (), position)
+            known = place.partition in self._alignment.partitions
+            if known and TO_ACTIVE in self._alignment.release(place.partition, (), position):
+                self._woken.add(place.partition)
 
     def _of(self, partition: int) -> Inherited:
         status, watermark = self._alignment.status(partition), self._alignment.watermark(partition)
         position = self._alignment.reached(partition)
         if status is not Status.ACTIVE:
-            return Inherited(status, watermark, "EMPTY", position)
+            return Inherited(status, watermark, "EMPTY", position, woke=partition in self._woken)
         worst = min(self._holds.values(), key=lambda each: (each.reason != "SUSPECT", each.channel), default=None)
         if worst is None:
             return Inherited(status, watermark, "UPSTREAM", position)

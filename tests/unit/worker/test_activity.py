@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -379,6 +380,20 @@ def test_status_and_watermark_are_inherited_idle_with_the_watermark_and_active_b
         (0, "STATUS", "IDLE", 9),
         (0, "STATUS", "ACTIVE", 9),
         (0, "WATERMARK", "ACTIVE", 11),
+    ]
+
+
+def test_a_phase_that_was_over_before_anybody_looked_is_told_all_the_same_with_its_watermark(task: Task) -> None:
+    task.inherited = {FIRST: inherited("IDLE", 5)}
+    task.poll()
+    task.inherited = {FIRST: replace(inherited("IDLE", 9), woke=True)}
+    task.poll()
+    task.inherited = {FIRST: inherited("IDLE", 9)}
+    task.polls(15)
+    assert task.said == [
+        (0, "STATUS", "IDLE", 5),
+        (0, "STATUS", "ACTIVE", 5),
+        (0, "STATUS", "IDLE", 9),
     ]
 
 
