@@ -18,6 +18,7 @@ Place = tuple[str | None, str]
 """A topic: the name of the connection to its cluster (None is the cluster of the streams), and its own."""
 
 FENCE_PENDING: Final = "fence_pending"
+SLEEPING: Final = frozenset({Status.DRAINING.value, Status.PAUSED.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Upstream:
     """A stream that writes to Kafka, as its state says. `partitions` are its source's, None while they are not known.
 
     It may write to two places for a while: after a change of its destination, until every task runs the new revision.
-    `asleep` says that it was paused because its source is silent, and that it is woken when the source is not.
+    `asleep` says that it is paused, or about to be, because its source is silent, and is woken when that ends.
     """
 
     stream: str
@@ -132,5 +133,5 @@ def _upstream(stream: str, state: Mapping[str, Any], before: Upstream | None) ->
         places |= before.places
     if not places:
         return None
-    asleep = status == Status.PAUSED.value and (state.get("drain") or {}).get("silence") is not None
+    asleep = status in SLEEPING and (state.get("drain") or {}).get("silence") is not None
     return Upstream(stream, incarnation, status, places, state.get("partitions"), asleep)
