@@ -58,7 +58,6 @@ class Figures:
             f"faults                              {self.faults.total()}: {drawn}",
             f"IDLE and ACTIVE edges               {judged.idle:,} and {judged.active:,}",
             f"markers with a watermark            {judged.watermarks:,}, by {judged.claims} claims",
-            f"watermarks back with a new owner    {judged.back_over_claims}",
             f"findings                            {len(self.problems)}",
             f"duration                            {self.seconds:.0f} s",
         ]
