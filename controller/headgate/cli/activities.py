@@ -199,9 +199,13 @@ def _whole(channels: Sequence[Channel]) -> tuple[Literal["ACTIVE", "IDLE", "FINI
 def _watermark(
     state: StateJson, table: ActivityTable | None, channels: Sequence[Channel], said: str | None
 ) -> int | None:
-    """Return how far event time has come: as the valve has it, and of a stream that is all idle the newest (R12)."""
+    """Return how far event time has come: as the valve has it, and of a stream that is all idle the newest (R12).
+
+    The MAX of a partition that has ended counts only where all have (R17).
+    """
     if said in QUIET:
-        return max((each.watermark for each in channels if each.watermark is not None), default=None)
+        known = [each for each in channels if said == "FINISHED" or each.status != "FINISHED"]
+        return max((each.watermark for each in known if each.watermark is not None), default=None)
     return None if table is None or not channels else table.watermark(state["stream"])
 
 

@@ -27,8 +27,9 @@ from headgate.cli.activities import (
     wide_cell,
 )
 from headgate.cli.choosing import now_ms
-from headgate.cli.connection import Connection, StateJson, shown
+from headgate.cli.connection import Connection, LiveTask, StateJson, shown
 from headgate.cli.exits import OK, REFUSED
+from headgate.cli.fleet import NO_PARTITION
 from headgate.cli.looking import tasks_now
 from headgate.cli.options import Where
 from headgate.cli.output import STATUS_COLOURS, Format, as_json, as_yaml, coloured, note, say, structured, table
@@ -81,7 +82,8 @@ def _print(connection: Connection, state: StateJson, form: Format) -> None:
         whole = payload(dataclasses.replace(seen, channels=channels), channels=True)
         for each, lag in zip(whole["channels"], lags, strict=True):
             each["lag"] = lag
-        structured({"stream": state["stream"], "lifecycle": state["status"], **whole}, form)
+        workers = [_worker(each) for each in tasks]
+        structured({"stream": state["stream"], "lifecycle": state["status"], **whole, "workers": workers}, form)
     elif form is Format.NAME:
         for each in channels:
             say(f"{each.topic}/{each.partition}")
@@ -94,6 +96,21 @@ def _print(connection: Connection, state: StateJson, form: Format) -> None:
         total = f"{sum(known):,}" if len(known) == len(lags) else ""
         word = wide_cell(dataclasses.replace(seen, since_ms=None), now) or "not known"
         table(COLUMNS, [*rows, (ALL, word, _age(seen.since_ms, now), _time(seen.watermark), total, "", "")], COLOURS)
+        for each in tasks:
+            if each.said.get("activity_reason") == NO_PARTITION:
+                say(f"{each.worker} is IDLE: it holds no partition of it ({NO_PARTITION}).")
+
+
+def _worker(task: LiveTask) -> dict[str, Any]:
+    """Return what a worker's share of the stream comes to; it gates nothing."""
+    said = task.said
+    partitions = len(said.get("partitions") or ())
+    return {
+        "worker": task.worker,
+        "partitions": partitions,
+        "status": said.get("activity"),
+        "reason": said.get("activity_reason"),
+    }
 
 
 def _why_silent(state: StateJson, seen: Activity) -> str:
@@ -124,6 +141,8 @@ def _ends(connection: Connection, state: StateJson) -> Mapping[tuple[str, int], 
 
 
 def _lag(each: Channel, ends: Mapping[tuple[str, int], int]) -> int | None:
+    if each.status == "FINISHED":
+        return 0  # what lies behind its end is not to be read
     end = ends.get((each.topic, each.partition))
     return None if end is None or each.position is None else max(0, end - each.position)
 

@@ -15,7 +15,7 @@ from typing import Any
 from headgate_events.client.channels import ActivityEdge, ActivityTable
 from headgate_events.client.interfaces import Activity
 from headgate_events.errors import InvalidRequest
-from headgate_events.idleness.signals import Status
+from headgate_events.idleness.signals import MAX, Status
 from headgate_events.markers import ChannelId, decode_marker, marker_record
 from headgate_events.schema.workers import Marker
 from headgate_events.testing.records import StoredRecord
@@ -73,12 +73,14 @@ class Markers:
         before.status, before.seq = status, before.seq + 1
         before.watermark = before.watermark if watermark is None else watermark
         before.position = before.position if position is None else position
+        if status is Status.FINISHED and before.watermark is not None:
+            before.watermark = MAX
         self.said[channel] = before
         end = before.position
         proof = {"position": end, "end": end, "high": end, "fetched_at_ms": now_ms, "isolation": "read_committed"}
         payload = {
             "kind": "marker",
-            "marker": "STATUS" if edge else "WATERMARK",
+            "marker": "FINISH" if status is Status.FINISHED else "STATUS" if edge else "WATERMARK",
             "stream": channel.stream,
             "channel": {"topic": channel.topic, "partition": channel.partition},
             "status": status.value,
@@ -92,6 +94,7 @@ class Markers:
             "evidence": None if status is Status.ACTIVE else proof,
             "emitted_at_ms": now_ms,
             "since_ms": before.since_ms,
+            "channels_total": sum((state["partitions"] or {}).values()),
         }
         with self.changed:
             self._append(self.markers, self.topics.markers, payload, now_ms)

@@ -401,3 +401,32 @@ def test_a_stream_that_sleeps_says_so_and_is_kept_paused_by_whoever_pauses_it(
     assert headgate("pause departures").out == "departures: pause accepted, now PAUSED (version 10)\n"
     assert cell(headgate, "REASON/BY") == "by ana"
     assert "It is paused already." in headgate("pause departures").err
+
+
+def test_one_partition_that_has_ended_is_not_the_end_of_event_time_and_has_no_lag(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    memory.say("departures", "ACTIVE", watermark=1_767_225_599_999)
+    memory.say("departures", "FINISHED", partition=0, position=10)
+    memory.say("departures", "IDLE", partition=1, position=10)
+    monkeypatch.setattr(connection.Connection, "ends", lambda *_: {("flights", 0): 500, ("flights", 1): 10})
+    told = headgate("activity departures -o json").json
+    assert (told["status"], told["watermark"]) == ("IDLE", 1_767_225_599_999)
+    assert [(each["status"], each["lag"]) for each in told["channels"]] == [("FINISHED", 0), ("IDLE", 0)]
+    memory.say("departures", "FINISHED", partition=1)
+    assert headgate("activity departures -o json").json["status"] == "FINISHED"
+
+
+def test_activity_names_a_worker_that_holds_no_partition(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    memory.say("departures", "IDLE", position=10)
+    empty = beat(memory, partitions=[], activity="IDLE", activity_reason="NO_ASSIGNMENT")
+    monkeypatch.setattr(connection.Connection, "live", lambda _: {"departures": [empty]})
+    shown = headgate("activity departures").out.splitlines()
+    assert shown[-1] == "w1 is IDLE: it holds no partition of it (NO_ASSIGNMENT)."
+    assert headgate("activity departures -o json").json["workers"] == [
+        {"worker": "w1", "partitions": 0, "status": "IDLE", "reason": "NO_ASSIGNMENT"}
+    ]
