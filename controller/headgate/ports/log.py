@@ -127,6 +127,10 @@ class LogConsumer(Protocol):
         """Return for each partition the first offset whose timestamp is at or after a time, or its end."""
         ...
 
+    def seen_high(self, partition: TopicPartition) -> int | None:
+        """Return the high watermark that the last fetch of a partition showed, without asking; None when none has."""
+        ...
+
     def group_metadata(self) -> Any:
         """Return the opaque token by which a transaction proves its group generation."""
         ...

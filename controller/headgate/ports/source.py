@@ -57,6 +57,15 @@ class SourceReader(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesHigh(Protocol):
+    """A reader that learns with what it reads how far a partition goes, past what may be delivered now."""
+
+    def seen_high(self, partition: TopicPartition) -> int | None:
+        """Return the newest such end, without asking anybody; None when none is known."""
+        ...
+
+
 class SourceCatalogue(Protocol):
     """What a source holds, for whoever validates, checks positions and lists partitions. Closed after use."""
 

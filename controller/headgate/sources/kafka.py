@@ -82,6 +82,10 @@ class KafkaReader:
         """Go on at these positions."""
         self._consumer.seek(positions)
 
+    def seen_high(self, partition: TopicPartition) -> int | None:
+        """Return the high watermark of the last fetch: beyond the end that was met while a transaction is open."""
+        return self._consumer.seen_high(partition)
+
     def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         """Return the group's committed positions."""
         return self._consumer.committed(partitions, COMMITTED_S)

@@ -57,6 +57,7 @@ class _Channel:
     because: str | None = None
     ended: bool = False
     look_ms: int = 0
+    high: int | None = None
 
 
 class Activity:
@@ -238,6 +239,7 @@ class Activity:
         high_of: EndOf,
         stable_of: EndOf | None = None,
         *,
+        seen_high: EndOf | None = None,
         inherited: Mapping[TopicPartition, Inherited] | None = None,
     ) -> list[Payload]:
         """Return the IDLE and watermark markers to commit now, after everything that was written before.
@@ -246,6 +248,9 @@ class Activity:
         Each IDLE is checked against the broker once more: an end beyond the one that the reader met means records to
         come, or an open transaction that may bring some. An answer that does not come means no IDLE. Where the stream
         lets an open transaction go after its cap, `stable_of` tells the one from the other: the last stable offset.
+
+        `seen_high` tells without asking how far the last fetch of a partition saw it go. Beyond the end that was met it
+        means a transaction that has opened there, so the channel is not idle any more.
 
         `inherited` is what the markers say where other streams write the source, and None where none does. With it an
         end that was met proves nothing, since those streams may be busy and filter everything out. A channel of which
@@ -260,10 +265,14 @@ class Activity:
                 one = inherited.get(place, UNHEARD)
                 markers += self._inherit(place, channel, one, now_ms, place in in_flight, high_of, late_enough)
                 continue
-            judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight))
+            high = self._newest_high(place, channel, seen_high)
+            judgement = channel.detector.step(now_ms, self._situation(channel, now_ms, place in in_flight, high))
             if judgement is not None and judgement.status is Status.IDLE and channel.said is not Status.IDLE:
                 if (marker := self._idle(place, channel, judgement, now_ms, high_of, stable_of)) is not None:
                     markers.append(marker)
+            elif judgement is not None and judgement.status is Status.ACTIVE and channel.said is Status.IDLE:
+                channel.proof = None
+                markers.append(self._say(place, channel, Status.ACTIVE, judgement.cause.value, now_ms))
             elif self._reader is None or not late_enough or channel.said is not Status.ACTIVE:
                 continue
             elif channel.watermark.due() is not None:
@@ -403,7 +412,15 @@ class Activity:
         for number, run in groupby(records, type(records[0]).partition):  # a function in C, called from C
             yield TopicPartition(self._only_topic, number or 0), run
 
-    def _situation(self, channel: _Channel, now_ms: int, in_flight: bool) -> Situation:
+    def _newest_high(self, place: TopicPartition, channel: _Channel, seen_high: EndOf | None) -> int | None:
+        """Return what the look before this one saw: records that came with it have been read since then."""
+        if seen_high is None or channel.detector.evidence is None:
+            channel.high = None
+            return None
+        before, channel.high = channel.high, seen_high(place)
+        return before
+
+    def _situation(self, channel: _Channel, now_ms: int, in_flight: bool, high: int | None) -> Situation:
         return Situation(
             assigned=channel.token,
             current=channel.token,
@@ -413,6 +430,7 @@ class Activity:
             connected=True,  # a poll that finds no broker raises, and then nobody asks
             buffered=0,
             in_flight=int(in_flight),
+            high=high,
         )
 
     def _say(self, place: TopicPartition, channel: _Channel, status: Status, reason: str, now_ms: int) -> Payload:

@@ -18,8 +18,8 @@ import structlog
 from headgate.ports.destination import Destination, TakesAside, Token
 from headgate.ports.errors import LogError
 from headgate.ports.log import Clock, Committed, Isolation, Log, LogConsumer, LogProducer, TopicPartition
-from headgate.ports.source import SourceReader
-from headgate.worker.activity import Activity
+from headgate.ports.source import SeesHigh, SourceReader
+from headgate.worker.activity import Activity, EndOf
 from headgate.worker.claims import partitions_of
 from headgate.worker.in_band import REPEAT, InBand
 from headgate.worker.inheritance import Inheritance, Inherited
@@ -47,6 +47,7 @@ class Marking:
         self._log: Log = context.log
         self._clock = clock
         self._reader = reader
+        self._seen_high: EndOf | None = reader.seen_high if isinstance(reader, SeesHigh) else None
         self._destination = destination
         self._topics = Topics(pipeline.namespace)
         self._stream = context.stream
@@ -92,7 +93,14 @@ class Marking:
     def due(self, in_flight: set[TopicPartition]) -> list[Payload]:
         """Return what may be said now."""
         self._ask_until_s = self._clock.monotonic_s() + ASK_S
-        due = self.activity.due(self.now_ms(), in_flight, self._high, self._stable, inherited=self._inherited())
+        due = self.activity.due(
+            self.now_ms(),
+            in_flight,
+            self._high,
+            self._stable,
+            seen_high=self._seen_high,
+            inherited=self._inherited(),
+        )
         if self._in_band is not None and self._in_band.grown(self.now_ms()):
             due += self.activity.repeat(REPEAT, self.now_ms())
         return due

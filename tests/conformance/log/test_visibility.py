@@ -113,6 +113,38 @@ def test_an_end_is_said_once_and_again_after_a_record_a_seek_and_a_resume(cluste
     assert reading.until_ends(1) == {partition: 2}
 
 
+def test_an_end_that_a_record_of_the_same_poll_has_overtaken_is_not_said(cluster: Cluster, clients: Clients) -> None:
+    topic = cluster.topic("source")
+    clients.write(topic, b"1")
+    reading, beside = clients.reader(topic), clients.reader(topic)
+    reading.until_values(1)
+    beside.until_ends(1)  # the other client meets the end, too, but nobody asks it meanwhile
+    clients.write(topic, b"2")
+    beside.until_values(2)
+    met = []
+    while reading.ends.get(TopicPartition(topic, 0)) != 2:
+        batch = reading.consumer.poll(500, 0.05)
+        reading.ends.update(batch.ends)
+        met += [(record.offset(), batch.ends.get(TopicPartition(topic, 0))) for record in batch.records]
+    assert met in ([(1, None)], [(1, 2)])
+
+
+def test_a_reader_sees_how_far_a_partition_goes_past_an_open_transaction(cluster: Cluster, clients: Clients) -> None:
+    topic = cluster.topic("source")
+    partition = TopicPartition(topic, 0)
+    clients.write(topic, b"before")
+    reading = clients.reader(topic)
+    assert reading.until_ends(1) == {partition: 1}
+    assert reading.consumer.seen_high(partition) == 1
+    producer = clients.transactional()
+    producer.begin()
+    producer.produce(topic, b"open")
+    reading.until(lambda: reading.consumer.seen_high(partition) == 2, "the open transaction shows")
+    assert reading.values() == [b"before"]
+    producer.commit(30.0)
+    reading.until_values(2)
+
+
 def test_an_empty_partition_says_its_end(cluster: Cluster, clients: Clients) -> None:
     topic = cluster.topic("source", partitions=2)
     clients.write(topic, b"a", partition=1)

@@ -70,6 +70,17 @@ def test_an_open_transaction_holds_its_partition_however_long_and_its_old_record
     assert edges[0][-1]["evidence"]["end"] == 2
     assert b"old" in orders.values()
 
+    producer.begin_transaction()
+    producer.produce(orders.source, b"never", partition=0)
+    producer.flush(30)
+    edges = orders.until({0: ["ACTIVE", "IDLE", "ACTIVE"], 1: ["IDLE", "ACTIVE", "IDLE"]})
+    assert edges[0][-1]["reason"] == "OPEN_TXN", "nothing was read, and something may come"
+    orders.until_idle_once_more(1)
+    assert orders.said()[0] == ["ACTIVE", "IDLE", "ACTIVE"]
+    producer.abort_transaction(30)
+    edges = orders.until({0: ["ACTIVE", "IDLE", "ACTIVE", "IDLE"], 1: ["IDLE", "ACTIVE", "IDLE", "ACTIVE", "IDLE"]})
+    assert edges[0][-1]["evidence"]["end"] == 4
+
 
 def test_a_stream_that_starts_at_the_end_is_idle_without_a_first_record(running: Headgate) -> None:
     orders = Sayings(running, "latest")

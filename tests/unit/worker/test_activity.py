@@ -30,6 +30,7 @@ class Task:
         self.positions = {FIRST: 0, SECOND: 0}
         self.high: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
         self.stable: dict[TopicPartition, int | None] = {FIRST: 0, SECOND: 0}
+        self.seen: dict[TopicPartition, int] = {}
         self.said: list[tuple[int, str, str | None, int | None]] = []
         self.claims = 0
         self.inherited: dict[TopicPartition, Inherited] | None = None
@@ -49,7 +50,10 @@ class Task:
             place = TopicPartition(record.topic(), record.partition())
             self.positions[place] = self.high[place] = record.offset() + 1
         self.activity.moved(records, self.positions, ends or {}, self.now_ms)
-        due = self.activity.due(self.now_ms, in_flight, self.high.get, self.stable.get, inherited=self.inherited)
+        seen, inherited = self.seen.get, self.inherited
+        due = self.activity.due(
+            self.now_ms, in_flight, self.high.get, self.stable.get, seen_high=seen, inherited=inherited
+        )
         self.note(due)
 
     def end(self, place: TopicPartition, position: int, *records: Any) -> None:
@@ -469,3 +473,29 @@ def test_an_idle_that_was_inherited_is_not_said_again_when_the_streams_before_ar
     task.inherited = None
     task.polls(50)
     assert task.edges == [(0, "IDLE")]
+
+
+def test_a_transaction_that_opens_in_an_idle_partition_makes_it_active_until_it_has_ended(task: Task) -> None:
+    task.poll(ends={FIRST: 5})
+    task.polls(15)
+    assert task.edges == [(0, "IDLE")]
+    task.seen[FIRST] = task.high[FIRST] = 8
+    task.polls(50)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE")]
+    assert task.reasons == ["EMPTY", "OPEN_TXN"]
+    assert task.activity.beat()[0]["end"] is None
+    task.seen[FIRST] = task.high[FIRST] = 9  # its marker: it was aborted, and the reader meets another end
+    task.poll(ends={FIRST: 9})
+    task.polls(15)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
+
+
+def test_an_end_that_is_seen_with_the_record_that_it_belongs_to_is_no_transaction(task: Task) -> None:
+    task.poll(ends={FIRST: 0})
+    task.polls(15)
+    task.seen[FIRST] = 1
+    task.poll()
+    task.poll(record(FIRST, 0), ends={FIRST: 1})
+    task.polls(15)
+    assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
+    assert task.reasons == ["EMPTY", "RESUMED", "EMPTY"]

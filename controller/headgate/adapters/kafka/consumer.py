@@ -203,6 +203,13 @@ class KafkaConsumer:
                 found[each] = self.range(each, max(0.1, deadline - time.monotonic())).end
         return found
 
+    def seen_high(self, partition: TopicPartition) -> int | None:
+        """Return what the client remembers; the library gives the high watermark here under either isolation."""
+        marks = self._call(
+            "looking at a partition's end", lambda: self._client.get_watermark_offsets(Place(*partition), cached=True)
+        )
+        return None if marks is None or marks[1] < 0 else int(marks[1])
+
     def group_metadata(self) -> Any:
         """Return the token of this membership; ask anew for every transaction, since each rebalance changes it."""
         return self._call("reading the group's metadata", self._client.consumer_group_metadata)

@@ -49,6 +49,7 @@ class MemoryConsumer:
         self._generation = OUTSIDE
         # None: to be looked up among the committed positions.
         self._positions: dict[TopicPartition, int | None] = {}
+        self._highs: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._stuck: set[TopicPartition] = set()
         self._ended: set[TopicPartition] = set()
@@ -153,6 +154,10 @@ class MemoryConsumer:
             self._request("range", each.topic)
             found[each] = self._cluster.partition(each).at_time(timestamp_ms, self._isolation)
         return found
+
+    def seen_high(self, partition: TopicPartition) -> int | None:
+        """Return the end that the last fetch saw, past the last stable offset."""
+        return self._highs.get(partition)
 
     def group_metadata(self) -> Membership:
         """Return the token of this membership."""
@@ -262,6 +267,7 @@ class MemoryConsumer:
         if after != position:
             self._ended.discard(each)
         self._positions[each] = after
+        self._highs[each] = log.end
         if self._says_ends and after >= log.limit(self._isolation) and each not in self._ended:
             self._ended.add(each)
             ends[each] = after
