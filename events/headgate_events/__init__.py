@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headgate_events.client.interfaces import Activity, Commands, History, State
     from headgate_events.client.sequence import ChainBreak, Entry, Gap, HistoryItem, Unknown
     from headgate_events.client.state import StateReader
+    from headgate_events.client.stream_input import PartitionStatus, PartitionWatermark, StreamElement, StreamInput
     from headgate_events.client.table import Change, CompactedTable
     from headgate_events.errors import (
         ClusterUnreachable,
@@ -58,6 +59,10 @@ _HOMES = {
     "HistoryItem": "client.sequence",
     "Unknown": "client.sequence",
     "StateReader": "client.state",
+    "PartitionStatus": "client.stream_input",
+    "PartitionWatermark": "client.stream_input",
+    "StreamElement": "client.stream_input",
+    "StreamInput": "client.stream_input",
     "Change": "client.table",
     "CompactedTable": "client.table",
     "ClusterUnreachable": "errors",
@@ -99,12 +104,16 @@ __all__ = [
     "NotFound",
     "Outcome",
     "OutcomeTimeout",
+    "PartitionStatus",
+    "PartitionWatermark",
     "SendFailed",
     "State",
     "StateReader",
     "Status",
     "StreamConfig",
     "StreamDefinition",
+    "StreamElement",
+    "StreamInput",
     "StreamState",
     "Topics",
     "TopicsMissing",

@@ -63,6 +63,11 @@ class MarkerFeed:
         """Whether everything has been taken that stood there at the last look."""
         return self._ends is not None and not self._ends
 
+    @property
+    def looked(self) -> bool:
+        """Whether there was a look since the last change of what is followed."""
+        return self._ends is not None
+
     def follow(self, streams: Iterable[str]) -> None:
         """Follow exactly these streams from now on. What was looked for before has to be looked for anew."""
         wanted = frozenset(streams)

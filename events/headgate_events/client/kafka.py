@@ -186,7 +186,17 @@ def high_watermarks(
     A reader that has come so far, reading committed, has seen all that was there: a transaction that a dead projector
     left open is waited for, not read around.
     """
+    return ends_of(make_admin(bootstrap_servers, kafka), topic, partitions, timeout_s)
+
+
+def make_admin(bootstrap_servers: str, kafka: Settings | None) -> AdminClient:
+    """Return a client that asks about topics. Contacts nobody yet; whoever asks keeps it until the answer is there."""
     admin: AdminClient = _make(AdminClient, bootstrap_servers, {}, kafka)
+    return admin
+
+
+def ends_of(admin: AdminClient, topic: str, partitions: Iterable[int], timeout_s: float) -> dict[int, int]:
+    """Do what `high_watermarks` does, with a client that is kept for the next time."""
     deadline = time.monotonic() + _bounded(timeout_s)
     doing = f"asking for the end of {topic}"
     while True:

@@ -92,6 +92,10 @@ class TopicReader:
             left_s = POLL_S if deadline is None else max(0.0, min(POLL_S, deadline - time.monotonic()))
             yield self._take(left_s)
 
+    def poll(self) -> list[Message]:
+        """Return what is there, without waiting."""
+        return self._take(0.0)
+
     def close(self) -> None:
         """Let go of the consumer; it belongs to no group, so nothing is waited for."""
         consumer, self._consumer = self._consumer, None

@@ -43,12 +43,12 @@ class Vigil:
 
     def __init__(self, patience_s: float) -> None:
         """`patience_s` is how long three heartbeats last."""
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._heard_until_s: dict[ChannelId, float] = {}
 
     def heard(self, channel: ChannelId, now_s: float) -> None:
         """Note that somebody has just spoken for a channel."""
-        self._heard_until_s[channel] = now_s + self._patience_s
+        self._heard_until_s[channel] = now_s + self.patience_s
 
     def holds(
         self, upstreams: Iterable[Upstream], now_s: float, spoken_for: Mapping[ChannelId, Spoken] | None = None
@@ -63,7 +63,7 @@ class Vigil:
                 if not upstream.runs:
                     found[each] = Hold(each, "HELD", f"{upstream.stream} is {upstream.status}")
                     continue
-                until_s = self._heard_until_s.get(each, now_s + self._patience_s)
+                until_s = self._heard_until_s.get(each, now_s + self.patience_s)
                 if spoken_for is not None and (spoken := spoken_for.get(each)) is not None:
                     until_s = max(until_s, spoken.until_s)
                 waited[each] = until_s

@@ -22,7 +22,17 @@ def test_importing_the_package_does_not_import_the_kafka_client() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["codec", "contract", "testing", "client.table", "client.selection", "schema.history"]
+    "module",
+    [
+        "codec",
+        "contract",
+        "testing",
+        "marker_feed",
+        "client.spoken",
+        "client.table",
+        "client.selection",
+        "schema.history",
+    ],
 )
 def test_reading_and_testing_need_no_kafka_client(module: str) -> None:
     assert python(f"import sys, headgate_events.{module}; print('confluent_kafka' in sys.modules)") == "False"
