@@ -44,6 +44,8 @@ from headgate_events.schema.workers import Evidence, Marker
 COLUMNS: Final = ("CHANNEL", "STATUS", "SINCE", "WATERMARK", "LAG", "PROOF", "HEARD")
 EDGE_COLUMNS: Final = ("TIME", "CHANNEL", "STATUS", "REASON", "WATERMARK", "PROOF", "WORKER")
 ALL: Final = "(all)"
+COMMON_REASONS: Final = frozenset({"EMPTY", "RESUMED", "FINISHED"})
+"""Why a channel is IDLE, ACTIVE or FINISHED where nothing is remarkable about it."""
 SLICE_S: Final = 0.25
 LAG_S: Final = 3.0
 
@@ -150,13 +152,20 @@ def _lag(each: Channel, ends: Mapping[tuple[str, int], int]) -> int | None:
 def _row(each: Channel, lag: int | None, now: int, *, held: bool) -> tuple[str, ...]:
     return (
         f"{each.topic}/{each.partition}",
-        each.status or "",
+        _word(each),
         _age(each.since_ms, now),
         _time(each.watermark),
         "" if lag is None else f"{lag:,}",
         "" if each.fetched_at_ms is None else f"{each.end} of {each.end}, {_age(each.fetched_at_ms, now)} ago",
         _heard(each, now, held=held),
     )
+
+
+def _word(each: Channel) -> str:
+    """Return a channel's status, with the reason where it is no common one: what holds it ACTIVE, say."""
+    if each.status is None or each.reason is None or each.reason in COMMON_REASONS:
+        return each.status or ""
+    return f"{each.status} ({each.reason})"
 
 
 def _heard(each: Channel, now: int, *, held: bool) -> str:

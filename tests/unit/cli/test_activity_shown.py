@@ -202,6 +202,14 @@ def test_activity_shows_watermark_lag_and_freshness_of_each_channel(
     assert headgate("activity departures -o name").out == "flights/0\nflights/1\n"
 
 
+def test_activity_says_what_holds_a_channel_active(memory: MemoryHeadgate, headgate: Headgate) -> None:
+    run(memory)
+    memory.say("departures", "IDLE", partition=0)
+    memory.say("departures", "ACTIVE", partition=1, reason="UPSTREAM")
+    rows = [line.split()[:3] for line in headgate("activity departures").out.splitlines()[1:3]]
+    assert rows == [["flights/0", "IDLE", "0s"], ["flights/1", "ACTIVE", "(UPSTREAM)"]]
+
+
 def test_activity_of_a_paused_stream_tells_what_waits(
     memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
