@@ -4,14 +4,15 @@ A stream is IDLE only where every partition of its source is said to be idle. On
 said last is no news of its source. One that runs while nobody has a task of it is OWNERLESS, since what comes meanwhile
 waits unread. Where some partition has said nothing, a stream with an ACTIVE one is ACTIVE, and any other is unknown.
 
-The markers topic is read once, to its end, within a bound. Whatever keeps it from being read is said in one sentence,
-and everything else is shown all the same.
+A look at many streams costs the same however long the markers topic is: it takes what the workers' heartbeats repeat,
+and of the markers only those of the last moments. A look at one stream reads the markers of its partition. Both are
+bounded. Whatever keeps the markers from being read is said in one sentence, and everything else is shown all the same.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -24,6 +25,12 @@ from headgate_events.errors import HeadgateError
 
 READ_S: Final = 5.0
 """How long reading the markers may take before the rest is shown without them."""
+FOLLOW_READ_S: Final = 60.0
+"""The same for whoever goes on watching, who needs every channel as it is, and has time."""
+HEARD_MS: Final = 60_000
+"""How far back heartbeats are read for a look at many streams: several intervals of even a slow worker."""
+SAID_MS: Final = 10_000
+"""How far back markers are read beside them: what was said since the last heartbeat."""
 HOLDING: Final = frozenset({"DRAINING", "PAUSED", "FAILED", "FAILED_PERMANENTLY"})
 """Where a stream, or some partition of it, stands still."""
 QUIET: Final = frozenset({"IDLE", "FINISHED"})
@@ -83,12 +90,21 @@ class Activity:
         return sum(each.status in QUIET for each in self.channels)
 
 
-def read_activity(connection: Connection, timeout_s: float = READ_S) -> ActivityTable | None:
-    """Return what was said of channels, as of this call; None, and a sentence, where that cannot be read."""
+def read_activity(
+    connection: Connection,
+    timeout_s: float = READ_S,
+    *,
+    streams: Collection[str] | None = None,
+    since_ms: int | None = None,
+) -> ActivityTable | None:
+    """Return what was said of channels, as of this call; None, and a sentence, where that cannot be read.
+
+    `streams` and `since_ms` make the reading shorter.
+    """
     if connection.activity is None:
         return None
     try:
-        connection.activity.refresh(timeout_s)
+        connection.activity.refresh(timeout_s, streams=streams, since_ms=since_ms)
     except HeadgateError as error:
         hint = f" {error.hint}" if error.hint else ""
         note(f"Activity is not shown: {error.message}{hint} ({error.code})")
@@ -96,23 +112,26 @@ def read_activity(connection: Connection, timeout_s: float = READ_S) -> Activity
     return connection.activity.table
 
 
-def activity_of(state: StateJson, table: ActivityTable | None, live: Iterable[LiveTask] = ()) -> Activity:
+def activity_of(
+    state: StateJson, table: ActivityTable | None, live: Iterable[LiveTask] = (), *, whole: bool = True
+) -> Activity:
     """Put together what was said of a stream; `live` are its workers' tasks by their heartbeats, where they were read.
 
-    A heartbeat repeats what its worker said, so that it counts where the marker was lost.
+    A heartbeat repeats what its worker said, so that it counts where the marker was lost. `whole` says that the table
+    knows all channels, so that the stream's watermark is what its valve has put out.
     """
     channels = [*_channels(state, table, list(live)).values()]
     said, said_since_ms = _whole(channels)
     status: Word | None = said
     since_ms, held_by = said_since_ms, None
-    if not any(each.status for each in channels):
+    unassigned = state["conditions"].get("unassigned")
+    if why_never_idle(state["config"]) is not None:
         status = None
     elif state["status"] in HOLDING:
         status, since_ms, held_by = "HELD", state["since_ms"], str(state["status"])
-    elif state["status"] == "RUNNING" and not state["tasks"]:
-        unassigned = state["conditions"].get("unassigned")
+    elif state["status"] == "RUNNING" and not state["tasks"] and (unassigned is not None or said is not None):
         status, since_ms = "OWNERLESS", None if unassigned is None else unassigned["since_ms"]
-    watermark = _watermark(state, table, channels, said)
+    watermark = _watermark(state, table if whole else None, channels, said)
     return Activity(status, since_ms, held_by, said, said_since_ms, watermark, channels, table is not None)
 
 
@@ -201,12 +220,17 @@ def _watermark(
 ) -> int | None:
     """Return how far event time has come: as the valve has it, and of a stream that is all idle the newest (R12).
 
-    The MAX of a partition that has ended counts only where all have (R17).
+    The MAX of a partition that has ended counts only where all have (R17). Without the valve it is the smallest of the
+    active channels (R4), which may be behind what the valve has put out.
     """
     if said in QUIET:
         known = [each for each in channels if said == "FINISHED" or each.status != "FINISHED"]
         return max((each.watermark for each in known if each.watermark is not None), default=None)
-    return None if table is None or not channels else table.watermark(state["stream"])
+    if table is not None:
+        return table.watermark(state["stream"]) if channels else None
+    active = [each.watermark for each in channels if each.status == "ACTIVE"]
+    told = [each for each in active if each is not None]
+    return min(told) if told and len(told) == len(active) else None
 
 
 def cell(activity: Activity, now_ms: int) -> str:

@@ -119,12 +119,12 @@ class Connection:
             for number, end in self._ends(topic, range(count), timeout_s).items()
         }
 
-    def live(self, timeout_s: float = OPEN_TIMEOUT_S) -> dict[str, list[LiveTask]]:
-        """Return what workers that are heard last said of their tasks, by stream."""
+    def live(self, timeout_s: float = OPEN_TIMEOUT_S, since_ms: int | None = None) -> dict[str, list[LiveTask]]:
+        """Return what workers that are heard last said of their tasks, by stream; with `since_ms` since that time."""
         found: dict[str, list[LiveTask]] = {}
         if self._workers is None:
             return found
-        sights = self._workers.snapshot(timeout_s)
+        sights = self._workers.snapshot(timeout_s, since_ms)
         now_ms = time.time_ns() // 1_000_000
         for name, sight in sights.items():
             if sight.beat is not None and sight.standing(now_ms) in {"live", "cordoned", "stopping"}:

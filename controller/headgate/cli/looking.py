@@ -8,7 +8,7 @@ from typing import Final
 import typer
 
 from headgate.cli import connection as connections
-from headgate.cli.activities import activity_of, payload, read_activity
+from headgate.cli.activities import HEARD_MS, READ_S, SAID_MS, activity_of, payload, read_activity
 from headgate.cli.choosing import check_names, labels_of, now_ms
 from headgate.cli.columns import COLUMNS, WIDE_COLUMNS, row
 from headgate.cli.connection import OPEN_TIMEOUT_S, Connection, LiveTask, StateJson
@@ -19,7 +19,7 @@ from headgate.cli.selector import parse_selector
 from headgate.cli.target import Target
 from headgate.cli.verbs import target_of
 from headgate_events.client.channels import ActivityTable
-from headgate_events.errors import InvalidRequest
+from headgate_events.errors import HeadgateError, InvalidRequest
 
 WITH_TASKS: Final = frozenset({"RUNNING", "DRAINING", "FAILED", "FAILED_PERMANENTLY"})
 """Where workers may have tasks whose progress is worth a look at the heartbeats."""
@@ -30,19 +30,34 @@ def get_streams(names: Sequence[str] | None, selector: str | None, form: Format,
     target = target_of(where)
     with connections.open_connection(target) as connection:
         found, missing = pick(connection, names, selector)
-        said = read_activity(connection) if found and form is not Format.NAME else None
+        said, live = _look_at_all(connection) if found and form is not Format.NAME else (None, {})
     if form in {Format.JSON, Format.YAML}:
         if found or not missing:
-            several([with_activity(state, said) for state in found], form, alone=len(names or ()) == 1)
+            whole = [with_activity(state, said, tasks_now(live, state)) for state in found]
+            several(whole, form, alone=len(names or ()) == 1)
     elif form is Format.NAME:
         for state in found:
             say(str(state["stream"]))
     elif found:
         wide = form is Format.WIDE
         now = now_ms()
-        rows = [row(state, now, activity_of(state, said), wide=wide) for state in found]
+        rows = [
+            row(state, now, activity_of(state, said, tasks_now(live, state), whole=False), wide=wide) for state in found
+        ]
         table(WIDE_COLUMNS if wide else COLUMNS, rows, STATUS_COLOURS)
     end(target, found, missing, selector)
+
+
+def _look_at_all(connection: Connection) -> tuple[ActivityTable | None, Mapping[str, Sequence[LiveTask]]]:
+    """Return what is said of all streams at this moment, at a cost that does not grow with the past."""
+    now = now_ms()
+    said = read_activity(connection, since_ms=now - SAID_MS)
+    try:
+        return said, connection.live(READ_S, since_ms=now - HEARD_MS)
+    except HeadgateError as error:
+        if said is not None:
+            note(f"Activity is shown in part: {error.message} ({error.code})")
+        return said, {}
 
 
 def describe_streams(names: Sequence[str] | None, selector: str | None, form: Format, where: Where) -> None:
@@ -54,7 +69,7 @@ def describe_streams(names: Sequence[str] | None, selector: str | None, form: Fo
     with connections.open_connection(target) as connection:
         found, missing = pick(connection, names, selector)
         live = connection.live() if any(state["status"] in WITH_TASKS for state in found) else {}
-        said = read_activity(connection) if found else None
+        said = read_activity(connection, streams=[state["stream"] for state in found]) if found else None
         if form in {Format.JSON, Format.YAML}:
             if found or not missing:
                 whole = [with_activity(state, said, tasks_now(live, state), channels=True) for state in found]
@@ -76,7 +91,7 @@ def with_activity(
     found = dict(state)
     since = list(found).index("since_ms") + 1
     known = said is not None or tasks
-    activity = payload(activity_of(state, said, tasks), channels=channels) if known else None
+    activity = payload(activity_of(state, said, tasks, whole=channels), channels=channels) if known else None
     return dict([*list(found.items())[:since], ("activity", activity), *list(found.items())[since:]])
 
 

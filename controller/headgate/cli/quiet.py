@@ -74,7 +74,7 @@ def show_activity(name: str, edges: bool, since: str | None, follow: bool, form:
 
 
 def _print(connection: Connection, state: StateJson, form: Format) -> None:
-    said = read_activity(connection)
+    said = read_activity(connection, streams=[state["stream"]])
     tasks = tasks_now(connection.live(), state)
     seen = activity_of(state, said, tasks)
     channels = [_standing(each, state) for each in seen.channels]

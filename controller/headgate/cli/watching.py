@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from headgate.cli import connection as connections
 from headgate.cli.activities import (
+    FOLLOW_READ_S,
     Activity,
     activity_of,
     edge_json,
@@ -117,7 +118,7 @@ def _follow(
     try:
         with connections.open_connection(target) as connection:
             states = sorted(connection.states().items())
-            table = read_activity(connection)
+            table = read_activity(connection, FOLLOW_READ_S)
             for name, state in states:
                 if wanted(name, state):
                     telling.change(name, None, state, activity_of(state, table))

@@ -7,7 +7,7 @@ keeps every edge for thirty days.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from headgate_events.client.channels import ActivityEdge, ActivityTable
@@ -51,8 +51,17 @@ class ActivityReader(Activity):
         """What was said, as last read."""
         return self._table
 
-    def refresh(self, timeout_s: float = SNAPSHOT_TIMEOUT_S) -> list[ActivityEdge]:
+    def refresh(
+        self,
+        timeout_s: float = SNAPSHOT_TIMEOUT_S,
+        *,
+        streams: Collection[str] | None = None,
+        since_ms: int | None = None,
+    ) -> list[ActivityEdge]:
         """Read up to what was said when this was called, and return the edges since the last call (none at first).
+
+        The first reading may be made shorter, and with it all that follows: to the partitions where some streams
+        stand, or to what was said since a time. Both are for whoever looks once and knows the rest from elsewhere.
 
         Raises ClusterUnreachable, TopicsMissing, or EnvironmentProblem when the end was not reached in time.
         """
@@ -60,7 +69,7 @@ class ActivityReader(Activity):
         first = not self._restored
         if first:
             self._table = ActivityTable(flush_on_all_idle=self._flush)
-            self._markers.start(dict.fromkeys(range(self._markers.partitions(timeout_s))))
+            self._markers.start(self._beginning(streams, since_ms, timeout_s))
         edges: list[ActivityEdge] = []
         newest: dict[bytes | str | None, Record] = {}
         for batch in self._markers.to_now(max(0.0, deadline - time.monotonic())):
@@ -76,6 +85,17 @@ class ActivityReader(Activity):
             self._table.apply(last)
         self._restored = True
         return edges
+
+    def _beginning(
+        self, streams: Collection[str] | None, since_ms: int | None, timeout_s: float
+    ) -> dict[int, int | None]:
+        """Return where to begin reading, by partition; None is the beginning."""
+        count = self._markers.partitions(timeout_s)
+        wanted = set(range(count)) if streams is None else {partition_of(each, count) for each in streams}
+        if since_ms is None:
+            return dict.fromkeys(sorted(wanted))
+        # A partition that says nothing that new has nothing to read.
+        return dict(self._markers.at_time(sorted(wanted), since_ms, timeout_s))
 
     def follow(self, timeout_s: float | None = None) -> Iterator[ActivityEdge]:
         """Yield every edge after the last reading, for `timeout_s` seconds; None is for ever.

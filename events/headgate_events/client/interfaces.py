@@ -6,7 +6,7 @@ against `headgate_events.testing.MemoryHeadgate`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol, Self, Unpack
 
 from headgate_events.client.channels import ActivityEdge, ActivityTable
@@ -148,8 +148,13 @@ class Activity(Closing, Protocol):
         """What was said, as last read."""
         ...
 
-    def refresh(self, timeout_s: float = 60.0) -> list[ActivityEdge]:
-        """Read up to what was said when this was called, and return the edges since the last call (none at first)."""
+    def refresh(
+        self, timeout_s: float = 60.0, *, streams: Collection[str] | None = None, since_ms: int | None = None
+    ) -> list[ActivityEdge]:
+        """Read up to what was said when this was called, and return the edges since the last call (none at first).
+
+        `streams` and `since_ms` make the first reading shorter, for whoever needs no more.
+        """
         ...
 
     def follow(self, timeout_s: float | None = None) -> Iterator[ActivityEdge]:

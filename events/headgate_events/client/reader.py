@@ -72,6 +72,8 @@ class TopicReader:
         that is still open holds the records back.
         """
         deadline = time.monotonic() + timeout_s
+        if not self._reached:
+            return  # no partition had anything to read
         ends = high_watermarks(self._bootstrap_servers, self._kafka, self._topic, self._reached, timeout_s)
         self._note_positions()
         unfinished = {partition for partition, end in ends.items() if self._reached[partition] < end}

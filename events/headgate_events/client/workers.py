@@ -72,17 +72,26 @@ class WorkersClient:
         self._cordons: dict[str, dict[str, Any]] = {}
         self._started = False
 
-    def snapshot(self, timeout_s: float = SNAPSHOT_TIMEOUT_S) -> dict[str, WorkerSight]:
+    def snapshot(self, timeout_s: float = SNAPSHOT_TIMEOUT_S, since_ms: int | None = None) -> dict[str, WorkerSight]:
         """Return every worker that was heard within the last hour or so, by name, as of this call or later.
+
+        With `since_ms` the first reading begins at that time: who was heard before, or cordoned, is not known then.
 
         Raises ClusterUnreachable, TopicsMissing, or EnvironmentProblem when the end was not reached in time.
         """
         deadline = time.monotonic() + timeout_s
         if not self._started:
-            self._reader.start(dict.fromkeys(range(self._reader.partitions(timeout_s))))
+            places = range(self._reader.partitions(timeout_s))
+            if since_ms is None:
+                self._reader.start(dict.fromkeys(places))
+            else:
+                self._reader.start(dict(self._reader.at_time(places, since_ms, timeout_s)))
             self._started = True
+        newest: dict[bytes | str | None, Any] = {}
         for batch in self._reader.to_now(max(0.1, deadline - time.monotonic())):
-            self._take(batch)
+            # Of each worker only the newest counts, and they are large.
+            newest.update((record.key(), record) for record in batch)
+        self._take(list(newest.values()))
         return self.known()
 
     def follow(self, timeout_s: float) -> Iterator[dict[str, WorkerSight]]:

@@ -7,7 +7,7 @@ watermarks is what it would see of a cluster where workers said the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any
@@ -147,7 +147,13 @@ class MemoryActivity(Activity):
         """What was said, as last read."""
         return self._table
 
-    def refresh(self, timeout_s: float = 60.0) -> list[ActivityEdge]:  # noqa: ARG002 - there is nothing to wait for
+    def refresh(
+        self,
+        timeout_s: float = 60.0,  # noqa: ARG002 - there is nothing to wait for
+        *,
+        streams: Collection[str] | None = None,  # noqa: ARG002 - nor is it long
+        since_ms: int | None = None,  # noqa: ARG002
+    ) -> list[ActivityEdge]:
         """Read up to what was said when this was called, and return the edges since the last call (none at first)."""
         edges = [edge for record in self._new() for edge in self._table.apply(record)]
         first, self._restored = not self._restored, True

@@ -122,7 +122,7 @@ def test_markers_that_cannot_be_read_are_named_and_everything_else_is_shown(
 ) -> None:
     run(memory)
 
-    def missing(_timeout_s: float = 0) -> Any:
+    def missing(_timeout_s: float = 0, **_how: Any) -> Any:
         raise TopicsMissing("The topic headgate.markers does not exist.", hint="Create it.")
 
     monkeypatch.setattr(memory.activity, "refresh", missing)

@@ -50,7 +50,7 @@ def test_get_wide_shows_more(memory: MemoryHeadgate, headgate: Headgate) -> None
         "SOURCE", "DESTINATION", "ERROR", "LABELS", "REASON/BY",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "departures", "FAILED", "0s", "-", "1/1", "1/1", "1", "of", "2", "-", "-", "5", "kafka:flights",
+        "departures", "FAILED", "0s", "HELD", "(FAILED)", "1/1", "1/1", "1", "of", "2", "-", "-", "5", "kafka:flights",
         "kafka:departures", "log.unavailable", "a=b,team=ops", "by", "worker:w1",
     ]  # fmt: skip
 
