@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from headgate.core.idleness.idle_timer import IdleTimer
 from headgate_events.idleness.combiner import WatermarkCombiner
@@ -27,6 +27,8 @@ from tests.conformance.valve.operations import (
     step_valve,
     value_of,
 )
+
+MAX_CHANNELS: Final = 1_000_000
 
 Step: TypeAlias = Mapping[str, Any]
 Player: TypeAlias = Callable[[Step], list[Output]]
@@ -63,6 +65,9 @@ def play(case: Mapping[str, Any], profile: Profile) -> list[Mismatch]:
         except BadOperation as error:
             mismatches.append(Mismatch(name, number, str(error)))
             break
+        except RecursionError:
+            mismatches.append(Mismatch(name, number, "the nodes are wired in a circle"))
+            break
         if canonical(got) != canonical(wanted):
             said = f"{canonical(step)} gave {canonical(got)} instead of {canonical(wanted)}"
             mismatches.append(Mismatch(name, number, said))
@@ -89,15 +94,26 @@ def _player(case: Mapping[str, Any], profile: Profile) -> Player:
 
 def _channels(given: object) -> list[ChannelId]:
     """Return the channels of a count or of a list of names."""
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= MAX_CHANNELS:
         return list(range(given))
-    if isinstance(given, list) and all(isinstance(each, (int, str)) for each in given):
+    named = isinstance(given, list) and all(
+        isinstance(each, (int, str)) and not isinstance(each, bool) for each in given
+    )
+    if isinstance(given, list) and named and len(set(given)) == len(given):
         return given
-    raise BadOperation('"channels" is a count or a list of names')
+    raise BadOperation(f'"channels" is a count or a list of names: up to {MAX_CHANNELS}, and each once')
+
+
+def _flushes(case: Mapping[str, Any]) -> bool:
+    flush = case.get("flush_on_all_idle", "max")
+    if flush not in ("max", "none"):
+        raise BadOperation('"flush_on_all_idle" is "max" or "none"')
+    return bool(flush == "max")
 
 
 def _valve(case: Mapping[str, Any], profile: Profile) -> Player:
-    valve = WatermarkValve(_channels(case.get("channels")), profile=profile)
+    channels, flush = _channels(case.get("channels")), _flushes(case)
+    valve = WatermarkValve(channels, profile=profile, flush_on_all_idle=flush)
     if case.get("join", "hold") not in ("hold", "skip"):
         raise BadOperation('"join" is "hold" or "skip"')
     join = Join(case.get("join", "hold"))
@@ -108,7 +124,7 @@ def _combiner(case: Mapping[str, Any]) -> Player:
     inputs = len(_channels(case.get("channels")))
     if not inputs:
         raise BadOperation("a combiner has one input at least")
-    combiner = WatermarkCombiner(inputs)
+    combiner = WatermarkCombiner(inputs, flush_on_all_idle=_flushes(case))
 
     def player(step: Step) -> list[Output]:
         op, number = operation_of(step), channel_of(step)
@@ -130,6 +146,8 @@ def _gate() -> Player:
         op = operation_of(step)
         if op == "record":
             return [{"record": step.get("value", step.get("record"))}]
+        if op not in ("status", "watermark"):
+            raise BadOperation(f'"{op}" is no operation of a gate')
         signal: Signal = Edge(status_of(step)) if op == "status" else Watermark(value_of(step))
         return shown([signal] if gate.passes(signal) else [])
 
@@ -156,10 +174,10 @@ def _idle_timer(case: Mapping[str, Any]) -> Player:
 
 def _topology(case: Mapping[str, Any], profile: Profile) -> Player:
     nodes, edges, sink = case.get("nodes"), case.get("edges"), case.get("sink")
-    if not isinstance(nodes, dict) or sink not in nodes:
+    if not isinstance(nodes, dict) or not isinstance(sink, str) or sink not in nodes:
         raise BadOperation('"nodes" is an object of counts, and "sink" one of them')
-    if not isinstance(edges, list) or not all(isinstance(edge, list) and len(edge) == 3 for edge in edges):
-        raise BadOperation('"edges" is a list of [from, to, channel]')
+    if not isinstance(edges, list) or not all(_is_edge(edge, nodes) for edge in edges):
+        raise BadOperation('"edges" is a list of [from, to, channel], from node to node')
     valves = {name: WatermarkValve(_channels(given), profile=profile) for name, given in nodes.items()}
     gates = {name: OutputGate() for name in valves}
 
@@ -179,13 +197,22 @@ def _topology(case: Mapping[str, Any], profile: Profile) -> Player:
         leave(node, shown([signal for signal in signals if gates[node].passes(signal)]), at_sink)
 
     def player(step: Step) -> list[Output]:
-        if step.get("node") not in valves:
-            raise BadOperation(f"there is no node {step.get('node')!r}")
+        node = step.get("node")
+        if not isinstance(node, str) or node not in valves:
+            raise BadOperation(f"there is no node {node!r}")
         at_sink: list[Output] = []
-        arrive(step["node"], step, at_sink)
+        arrive(node, step, at_sink)
         return at_sink
 
     return player
+
+
+def _is_edge(edge: object, nodes: Mapping[str, Any]) -> bool:
+    if not isinstance(edge, list) or len(edge) != 3:
+        return False
+    source, target, channel = edge
+    ends = isinstance(source, str) and isinstance(target, str) and source in nodes and target in nodes
+    return ends and isinstance(channel, (int, str)) and not isinstance(channel, bool)
 
 
 def _as_step(output: Output, channel: ChannelId) -> Step:

@@ -13,6 +13,9 @@ from tests.conformance.valve.playing import play
 from tests.conformance.valve.programs import VECTORS
 
 CASES = read_cases(VECTORS)
+A_NODE = {"nodes": {"a": 1}, "sink": "a"}
+ASTRAY = {"op": "watermark", "node": ["a"], "channel": 0, "value": 1}
+A_RECORD = {"op": "record", "node": "a", "value": "r"}
 
 
 @pytest.mark.parametrize("profile", Profile)
@@ -59,6 +62,17 @@ def test_a_spoilt_vector_is_a_mismatch(case: dict[str, Any]) -> None:
         ({"component": "valve", "steps": [], "expect": []}, '"channels" is a count or a list of names'),
         ({"component": "idle_timer", "steps": [], "expect": []}, '"timeout_ms"'),
         ({"component": "topology", "steps": [], "expect": []}, '"nodes"'),
+        ({"component": "topology", "nodes": {"a": 1}, "sink": ["a"], "steps": [], "expect": []}, '"nodes"'),
+        ({"component": "topology", **A_NODE, "edges": [["a", "z", 0]], "steps": [], "expect": []}, "from node to node"),
+        ({"component": "topology", **A_NODE, "edges": [], "steps": [ASTRAY], "expect": [[]]}, "there is no node"),
+        (
+            {"component": "topology", **A_NODE, "edges": [["a", "a", 0]], "steps": [A_RECORD], "expect": [[]]},
+            "a circle",
+        ),
+        ({"component": "valve", "channels": ["a", "a"], "steps": [], "expect": []}, "each once"),
+        ({"component": "valve", "channels": 10**12, "steps": [], "expect": []}, "up to 1000000"),
+        ({"component": "valve", "channels": 1, "flush_on_all_idle": 1, "steps": [], "expect": []}, '"max" or "none"'),
+        ({"component": "gate", "steps": [{"op": "jump"}], "expect": [[]]}, "no operation of a gate"),
     ],
 )
 def test_a_case_that_cannot_be_played_is_a_mismatch_and_no_crash(case: dict[str, Any], problem: str) -> None:
