@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from headgate.client_settings import ProducerSettings
 from headgate.destinations.kafka_remote import RemoteDestination
 from headgate.destinations.kafka_suspects import Suspects
-from headgate.ports.connectors import ConnectionName, ConnectorContext, Delivery
+from headgate.ports.connectors import ConnectionName, ConnectorContext, ConnectorUnavailable, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token, outputs_of
 from headgate.ports.errors import LogError, RecordTooLarge
 from headgate.ports.log import (
@@ -116,6 +116,7 @@ class TransactionalDestination:
 
     def __init__(self, settings: KafkaDestinationSettings, context: ConnectorContext) -> None:
         self._settings = settings
+        self._log = context.log
         self._suspects = Suspects(settings.client)
         self._session = TransactionalSession(
             context.log,
@@ -131,6 +132,7 @@ class TransactionalDestination:
     def open(self) -> None:
         """Initialise the producers, which ends what an earlier holder of the ids left open."""
         self._open = None
+        self._look_for_topic()
         self._suspects.opened()
         self._session.client = self._suspects.client
         self._session.open()
@@ -185,6 +187,15 @@ class TransactionalDestination:
         """Drop the producers; an open transaction is left to the next holder of the ids, or to its timeout."""
         self._open = None
         self._session.close()
+
+    def _look_for_topic(self) -> None:
+        """Raise where the topic is gone: all that a transaction says of it is that records were not delivered."""
+        topic = self._settings.topic
+        if self._log.partitions(topic, REQUEST_S) is None:
+            raise ConnectorUnavailable(
+                f"The destination's topic {topic} does not exist.",
+                hint="Create it: the stream goes on then by itself. Or name another one.",
+            )
 
     @contextlib.contextmanager
     def _doubting(self) -> Iterator[None]:

@@ -54,8 +54,9 @@ class Fleet:
         if not isinstance(key, bytes):
             return
         name = key.decode(errors="replace")
+        age_s = 0.0 if caught_up else max(0.0, (now_ms - int(record.timestamp()[1])) / 1000)
         if (cordoned := cordoned_worker(name)) is not None:
-            self._take_cordon(cordoned, value, now_s)
+            self._take_cordon(cordoned, value, now_s - age_s)
             return
         if value is None:
             self._members.pop(name, None)
@@ -65,23 +66,34 @@ class Fleet:
             interval_s = float(beat["interval_ms"]) / 1000
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             return
-        age_s = 0.0 if caught_up else max(0.0, (now_ms - int(record.timestamp()[1])) / 1000)
         silent_after_s = max(self._silent_after_s, MISSED_BEATS * interval_s)
         self._members[name] = Member(beat, now_s - age_s, silent_after_s)
 
-    def _take_cordon(self, worker: str, value: bytes | None, now_s: float) -> None:
+    def _take_cordon(self, worker: str, value: bytes | None, said_s: float) -> None:
         try:
             said = None if value is None else orjson.loads(value)
         except orjson.JSONDecodeError:
             return
         if isinstance(said, dict):
-            self._cordons[worker] = (said, now_s)
+            self._cordons[worker] = (said, said_s)
         else:
             self._cordons.pop(worker, None)
 
     def cordoned(self, worker: str) -> tuple[Mapping[str, Any], float] | None:
-        """Return what keeps tasks away from a worker, and when that was last read; None when nothing does."""
+        """Return what keeps tasks away from a worker, and when that was last said; None when nothing does."""
         return self._cordons.get(worker)
+
+    def fading_cordons(self, now_s: float, since_s: float, *, first: bool) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the cordons that nobody has said for `since_s` and that are ours to say again.
+
+        Our own is; and where we are the `first` of the live workers, those of workers that are not heard.
+        """
+        heard = {name for name, member in self._members.items() if not member.silent(now_s)}
+        return [
+            (worker, said)
+            for worker, (said, at_s) in self._cordons.items()
+            if now_s - at_s >= since_s and (worker == self._me or (first and worker not in heard))
+        ]
 
     def live(self, now_s: float, *, me: bool) -> frozenset[str]:
         """Return the workers that are alive and not cordoned; `me` says whether this one counts itself in."""

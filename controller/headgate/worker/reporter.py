@@ -109,21 +109,19 @@ class Reporter:
         except LogError as error:
             logger.warning("heartbeat not sent", action="worker.beat", error=str(error))
 
-    def say_cordon(self, payload: Mapping[str, Any]) -> None:
-        """Say again that this worker is cordoned; when that fails, it is said at the next occasion."""
+    def say_cordon(self, worker: str, payload: Mapping[str, Any]) -> None:
+        """Say again that a worker is cordoned; when that fails, it is said at the next occasion."""
         headers = to_headers(
             Envelope(
                 type=CORDON_TYPE,
-                id=f"{self._worker}-cordon-{self._clock.now_ms()}",
+                id=f"{worker}-cordon-{self._clock.now_ms()}",
                 source=f"headgate/worker/{self._worker}",
-                subject=self._worker,
+                subject=worker,
                 time=rfc3339(self._clock.now_ms()),
             )
         )
         try:
-            self._ready().produce(
-                self._topics.heartbeats, encode(dict(payload)), cordon_key(self._worker).encode(), headers
-            )
+            self._ready().produce(self._topics.heartbeats, encode(dict(payload)), cordon_key(worker).encode(), headers)
         except LogError as error:
             logger.warning("cordon not said again", action="worker.cordon", error=str(error))
 

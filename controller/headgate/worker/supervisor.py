@@ -46,6 +46,8 @@ CHORES_EVERY_S: Final = 0.25
 TIDY_EVERY_S: Final = 10.0
 CORDON_AGAIN_S: Final = 900.0
 """A quarter of the hour that the topic keeps a record."""
+CORDON_SAY_S: Final = 60.0
+"""How often cordons are said at most: what was said comes back, and counts as said, a moment later."""
 WATCH_EVERY_S: Final = 1.0
 SAY_AGAIN_S: Final = 5.0
 LOOKS_AT_ONCE: Final = 8
@@ -218,19 +220,20 @@ class Supervisor:
         self._next_chores_s = float("-inf")  # whatever it asks for is begun now
 
     def _heed_cordon(self, now_s: float) -> None:
-        """Say at once that we are cordoned, and say the cordon again before the topic forgets it."""
+        """Say at once that we are cordoned, and say cordons again before the topic forgets them.
+
+        Each worker says its own; of workers that are gone, the first of the live ones says them.
+        """
         cordon = self._fleet.cordoned(self._me)
         if (cordon is not None) != self._cordoned:
             self._cordoned = cordon is not None
             self._next_beat_s = float("-inf")
             logger.info("cordoned" if self._cordoned else "no longer cordoned", action="worker.cordon")
-        if (
-            cordon is not None
-            and self._beats.caught_up
-            and now_s - max(cordon[1], self._cordon_said_s) >= CORDON_AGAIN_S
-        ):
+        if self._beats.caught_up and now_s - self._cordon_said_s >= CORDON_SAY_S:
             self._cordon_said_s = now_s
-            self._reporter.say_cordon({**cordon[0], "said_by": self.means.options.instance})
+            first = min(self._live, default=None) == self._me
+            for worker, said in self._fleet.fading_cordons(now_s, CORDON_AGAIN_S, first=first):
+                self._reporter.say_cordon(worker, {**said, "said_by": self.means.options.instance})
 
     # Placing
 

@@ -11,7 +11,7 @@ from headgate.adapters.clock import ManualClock
 from headgate.adapters.kafka import KafkaLog, KafkaSettings
 from headgate.adapters.memory import MemoryKafka
 from headgate.destinations.kafka import KafkaDestination
-from headgate.ports.connectors import ConnectorContext, Delivery
+from headgate.ports.connectors import ConnectorContext, ConnectorUnavailable, Delivery
 from headgate.ports.log import Committed, Log, LogConsumer, TopicPartition
 from headgate.testing import DestinationConformance, Seen, context_for
 from tests.conftest import Broker
@@ -115,3 +115,16 @@ class TestKafka(OnKafka):
 for name in dir(TestKafka):
     if name.startswith("test_") and name not in ON_THE_REAL_ONE:
         setattr(TestKafka, name, None)
+
+
+def test_a_topic_that_is_gone_is_named_and_awaited() -> None:
+    cluster = MemoryKafka(ManualClock())
+    context = context_for("exactly_once", worker="a", namespace="n", log=cluster.log())
+    kind = KafkaDestination()
+    destination = kind.destination(kind.settings(topic="orders"), context)
+    with pytest.raises(ConnectorUnavailable) as gone:
+        destination.open()
+    assert "orders does not exist" in gone.value.message
+    cluster.create_topic("orders", 1)
+    destination.open()
+    destination.close()

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import orjson
+import pytest
 
 from headgate.adapters.clock import ManualClock
 from headgate.adapters.memory import MemoryKafka
@@ -55,7 +56,20 @@ def test_the_silence_of_a_cordoned_worker_is_still_heard_of() -> None:
     assert fleet.left_open("s", 1, 110.0) == (("t", "i1"),)
 
 
-def test_a_cordon_is_said_again_as_it_was_before_the_topic_drops_it() -> None:
+def test_the_cordon_of_a_worker_that_is_gone_is_the_first_live_ones_to_say_again() -> None:
+    fleet = fleet_of(Beat("a"), Beat("b"))
+    for worker in ("a", "me", "gone"):
+        cordon(fleet, worker)  # at 100 s
+    said = orjson.loads(CORDON)
+    assert fleet.fading_cordons(200.0, 900.0, first=True) == []
+    for second in range(100, 1_100):  # the others are heard all the while
+        fleet.take(Beat("a"), float(second), second * 1_000, caught_up=True)  # type: ignore[arg-type]
+    assert fleet.fading_cordons(1_099.0, 900.0, first=True) == [("me", said), ("gone", said)]
+    assert fleet.fading_cordons(1_099.0, 900.0, first=False) == [("me", said)]
+
+
+@pytest.mark.parametrize("cordoned", ["a", "gone"])
+def test_a_cordon_is_said_again_as_it_was_before_the_topic_drops_it(cordoned: str) -> None:
     clock = ManualClock()
     kafka = MemoryKafka(clock)
     topics = Topics("cordons")
@@ -66,7 +80,7 @@ def test_a_cordon_is_said_again_as_it_was_before_the_topic_drops_it() -> None:
     supervisor = Supervisor(means, InlineRunner(), InlineExecutor(), random.Random(1))
 
     def cordons() -> list[Any]:
-        key = cordon_key("a").encode()
+        key = cordon_key(cordoned).encode()
         return [record for record in kafka.records(topics.heartbeats) if record.key() == key]
 
     def pass_time(seconds: float) -> None:
@@ -75,7 +89,7 @@ def test_a_cordon_is_said_again_as_it_was_before_the_topic_drops_it() -> None:
             supervisor.step(clock.monotonic_s())
 
     pass_time(10 * STEP_S)
-    kafka.log("user").producer().produce(topics.heartbeats, CORDON, cordon_key("a").encode())
+    kafka.log("user").producer().produce(topics.heartbeats, CORDON, cordon_key(cordoned).encode())
     for _ in range(8):
         pass_time(retention_ms / 4_000)
         age_ms = clock.now_ms() - int(cordons()[-1].timestamp()[1])
@@ -85,7 +99,7 @@ def test_a_cordon_is_said_again_as_it_was_before_the_topic_drops_it() -> None:
     assert said[0] == orjson.loads(CORDON)
     assert said[1:] == [said[0] | {"said_by": "i1"}] * (len(said) - 1), "with whoever cordoned it, when and why"
 
-    kafka.log("user").producer().produce(topics.heartbeats, None, cordon_key("a").encode())
+    kafka.log("user").producer().produce(topics.heartbeats, None, cordon_key(cordoned).encode())
     before = len(cordons())
     pass_time(retention_ms / 2_000)
     assert len(cordons()) == before, "an ended cordon is not brought back"
