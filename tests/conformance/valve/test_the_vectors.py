@@ -13,6 +13,7 @@ from tests.conformance.valve.playing import play
 from tests.conformance.valve.programs import VECTORS
 
 CASES = read_cases(VECTORS)
+OWN_CASES = read_cases(VECTORS.with_name("own_cases.json"))
 A_NODE = {"nodes": {"a": 1}, "sink": "a"}
 ASTRAY = {"op": "watermark", "node": ["a"], "channel": 0, "value": 1}
 A_RECORD = {"op": "record", "node": "a", "value": "r"}
@@ -22,6 +23,11 @@ A_RECORD = {"op": "record", "node": "a", "value": "r"}
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_the_vector_comes_out_as_it_says(case: dict[str, Any], profile: Profile) -> None:
     assert play(case, profile) == []
+
+
+@pytest.mark.parametrize("case", OWN_CASES, ids=lambda case: case["name"])
+def test_our_own_vector_of_joins_removals_finishes_and_epochs_comes_out_as_the_rules_say(case: dict[str, Any]) -> None:
+    assert play(case, Profile.MAIN) == []
 
 
 def test_there_are_vectors_of_every_component() -> None:
