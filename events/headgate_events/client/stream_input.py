@@ -70,6 +70,7 @@ class StreamInput:
 
     The consumer reads committed records and tells the ends of partitions: set `enable.partition.eof`, and leave
     `isolation.level` as it is. Without ends, what lies behind transactions is not known to be read, and IDLE is late.
+    What was polled may come out later, so commit by what came out (`enable.auto.offset.store` off, `store_offsets`).
     Every partition begins ACTIVE and without a watermark, also after a restart. Belongs to the consumer's thread;
     contacts nobody before the first `poll` or `put`. `kafka` are settings for the clients that read beside it.
     """
