@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Final
 
-from headgate_events.client.channels import ActivityEdge, ActivityTable
+from headgate_events.client.channels import ActivityEdge, ActivityTable, AlternatingEdges
 from headgate_events.client.interfaces import Activity
 from headgate_events.client.kafka import Settings
 from headgate_events.client.reader import TopicReader
@@ -110,7 +110,11 @@ class ActivityReader(Activity):
                 yield from self._table.apply(record)
 
     def past(self, stream: str, *, since_ms: int | None = None, timeout_s: float = 60.0) -> Iterator[Marker]:
-        """Yield the edges of a stream that are still kept, oldest first: each is a marker with its proof."""
+        """Yield the edges of a stream that are still kept, oldest first: each is a marker with its proof.
+
+        Those of one channel strictly alternate, from the first that is kept: what a new owner says again, and what a
+        former one says late, is left out.
+        """
         deadline = time.monotonic() + timeout_s
         place = partition_of(stream, self._edges.partitions(timeout_s))
         start: dict[int, int | None] = {place: None}
@@ -120,10 +124,11 @@ class ActivityReader(Activity):
                 return
             start = {place: found[place]}
         self._edges.start(start)
+        alternating = AlternatingEdges()
         for batch in self._edges.to_now(max(0.0, deadline - time.monotonic())):
             for record in batch:
                 marker = decode_marker(record)
-                if marker is not None and marker.stream == stream:
+                if marker is not None and marker.stream == stream and alternating.passes(marker):
                     yield marker
 
     def close(self, timeout_s: float = 5.0) -> None:  # noqa: ARG002 - a reader of no group has nothing to wait for

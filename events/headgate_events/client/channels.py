@@ -45,6 +45,22 @@ class ActivityEdge:
     at_ms: int
 
 
+class AlternatingEdges:
+    """Tells the edges of channels from what is said again under a new claim, or too late by a former owner."""
+
+    def __init__(self) -> None:
+        self._last: dict[ChannelId, tuple[Epoch, str | None]] = {}
+
+    def passes(self, marker: Marker) -> bool:
+        """Say whether a marker is an edge: another status than its channel's last, by an owner who is not replaced."""
+        channel, token = channel_of(marker), (marker.incarnation, marker.epoch, marker.claim or 0)
+        last = self._last.get(channel)
+        if last is not None and token < last[0]:
+            return False
+        self._last[channel] = (token, marker.status)
+        return last is None or marker.status != last[1]
+
+
 class ActivityTable:
     """All channels of all streams, by the newest marker of each. Belongs to one thread.
 
@@ -57,6 +73,7 @@ class ActivityTable:
         self._valves: dict[str, WatermarkValve[ChannelId]] = {}
         self._incarnations: dict[str, int] = {}
         self._since_ms: dict[str, int] = {}
+        self._told: dict[tuple[str, ChannelId | None], Status] = {}
 
     def channels(self, stream: str) -> list[ChannelActivity]:
         """Return a stream's channels in order; none for a stream of which nothing was said."""
@@ -89,7 +106,8 @@ class ActivityTable:
             return []
         channel = channel_of(marker)
         stream = channel.stream
-        if marker.incarnation > self._incarnations.get(stream, -1):
+        begins = marker.incarnation > self._incarnations.get(stream, -1)
+        if begins:
             self._begin(stream, marker.incarnation)
         elif marker.incarnation < self._incarnations[stream]:
             return []
@@ -113,10 +131,20 @@ class ActivityTable:
         edges = []
         if known is None or known.status is not said:
             edges.append(ActivityEdge(stream, channel, said, since_ms))
+        if begins:  # all of it counts as ACTIVE again until something else is said (R28)
+            edges.append(ActivityEdge(stream, None, Status.ACTIVE, since_ms))
         edges += [ActivityEdge(stream, None, each, since_ms) for each in self._changes(marker, channel, said, token)]
+        edges = [each for each in edges if self._is_news(each)]
         if any(each.channel is None for each in edges):
             self._since_ms[stream] = since_ms
         return edges
+
+    def _is_news(self, edge: ActivityEdge) -> bool:
+        """Say whether an edge is another than the one before it, of a namesake's too; a stream begins ACTIVE (R3)."""
+        key = (edge.stream, edge.channel)
+        before = self._told.get(key, Status.ACTIVE if edge.channel is None else None)
+        self._told[key] = edge.status
+        return before is not edge.status
 
     def _changes(self, marker: Marker, channel: ChannelId, said: Status, token: Epoch) -> list[Status]:
         """Return what becomes of the stream's status, step by step."""

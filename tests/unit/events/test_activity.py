@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.adapters.memory.record import MemoryRecord
-from headgate_events.client.channels import ActivityEdge, ActivityTable
+from headgate_events.client.channels import ActivityEdge, ActivityTable, AlternatingEdges
 from headgate_events.idleness.signals import MAX, Status
-from headgate_events.markers import ChannelId, claim_key, in_band_record, is_in_band, marker_record, status_key
+from headgate_events.markers import (
+    ChannelId,
+    claim_key,
+    decode_marker,
+    in_band_record,
+    is_in_band,
+    marker_record,
+    status_key,
+)
 
 ACTIVE, IDLE, FINISHED = Status.ACTIVE, Status.IDLE, Status.FINISHED
 CHANNEL = ChannelId("departures", "flights", 1)
@@ -171,3 +179,24 @@ def test_a_stream_says_for_itself_whether_all_idle_takes_the_largest_watermark_a
     assert (ours.watermark("departures"), by_hand.watermark("departures")) == (5, 9)
     told(ours, marker(0, "ACTIVE", watermark=6), marker(0, "IDLE", watermark=6))
     assert ours.watermark("departures") == 9
+
+
+def test_edges_alternate_across_new_owners_and_across_a_stream_that_is_created_again() -> None:
+    table = ActivityTable()
+    assert told(table, marker(0, "IDLE", claim=1)) == [(0, IDLE), (None, IDLE)]
+    assert told(table, marker(0, "IDLE", claim=2)) == []
+    assert told(table, marker(0, "IDLE", incarnation=41)) == [(None, ACTIVE), (None, IDLE)]
+    assert told(table, marker(0, "ACTIVE", incarnation=41)) == [(0, ACTIVE), (None, ACTIVE)]
+    assert told(table, marker(0, "ACTIVE", incarnation=42)) == []
+    assert table.status("departures") is ACTIVE
+
+
+def test_the_past_leaves_out_what_a_new_owner_says_again_and_a_former_one_says_late() -> None:
+    alternating = AlternatingEdges()
+    past = [marker(0, "IDLE", 1), marker(0, "IDLE", 2), marker(0, "ACTIVE", 2), marker(0, "IDLE", 1), marker(1, "IDLE")]
+    shown = [found for each in past if (found := decode_marker(each)) is not None and alternating.passes(found)]
+    assert [(each.channel.partition, each.status, each.claim) for each in shown] == [
+        (0, "IDLE", 1),
+        (0, "ACTIVE", 2),
+        (1, "IDLE", 1),
+    ]
