@@ -257,7 +257,8 @@ class Activity:
         nothing is inherited yet is ACTIVE.
         """
         markers = self._finishing(in_flight, now_ms) if self._ending else []
-        late_enough = now_ms >= self._due_ms
+        # What is in flight will be committed in a moment: a watermark waits for that instead of asking for a commit.
+        late_enough = now_ms >= self._due_ms and not in_flight
         for place, channel in self._channels.items():
             if channel.ended:
                 continue

@@ -354,6 +354,16 @@ def test_other_settings_make_nobody_forget_what_was_said_and_which_end_was_met(t
     assert task.edges == [(0, "IDLE"), (0, "ACTIVE"), (0, "IDLE")]
 
 
+def test_a_watermark_waits_for_the_commit_of_what_is_in_flight_and_asks_for_none_of_its_own() -> None:
+    task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
+    task.assign(FIRST, SECOND)
+    task.poll(record(FIRST, 0, 9_000), in_flight={FIRST})
+    task.polls(3, in_flight={SECOND})
+    assert [kind for _, kind, _, _ in task.said] == ["STATUS"]
+    task.poll()
+    assert task.said[1:] == [(0, "WATERMARK", "ACTIVE", 8_999)]
+
+
 def test_other_rules_of_event_time_never_take_a_watermark_back() -> None:
     task = Task(event_time=EventTimeConfig(), watermark_interval_ms=10)
     task.assign(FIRST)
