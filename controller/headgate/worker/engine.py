@@ -20,26 +20,23 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from headgate.core.drain import Account, begin, watermark_of
-from headgate.core.receipts import BEGINNING
-from headgate.ports.destination import BoundsBatches, Destination, PacesCommits, Token
+from headgate.core.drain import Account
+from headgate.ports.destination import BoundsBatches, Destination, PacesCommits
 from headgate.ports.errors import LogError, PositionLost, TransactionInDoubt
 from headgate.ports.log import Clock, Committed, TopicPartition
 from headgate.ports.source import SourceReader
 from headgate.worker.accounts import Accounts, partition_of, watermarks_of
 from headgate.worker.among_records import MarkersAmong
 from headgate.worker.bad_records import BadRecords
-from headgate.worker.claims import Claims
+from headgate.worker.beginning import Beginning
 from headgate.worker.ends import UntilEnd
 from headgate.worker.failures import TransformFailed
 from headgate.worker.fencing import fence
 from headgate.worker.marking import Marking, announced_in, marks
 from headgate.worker.pipeline import Pipeline
-from headgate.worker.positions import start_positions
 from headgate.worker.view import View
 from headgate_events.errors import HeadgateError
 from headgate_events.records import Payload, Record
-from headgate_events.topics import Topics
 
 POLL_S: Final = 0.1
 QUIET_POLL_S: Final = 0.25
@@ -82,7 +79,7 @@ class Engine:
         self._look_s = 0.0
         self._paces: PacesCommits | None = None
         self._bounds: BoundsBatches | None = None
-        self._claims: Claims | None = None
+        self._beginning: Beginning | None = None
         self._marking: Marking | None = None
         self._newly_stopped: list[tuple[TopicPartition, HeadgateError]] = []
         self._ends: dict[TopicPartition, int] = {}
@@ -107,6 +104,7 @@ class Engine:
         self._destination = pipeline.make_destination()
         self.transactional_ids = self._destination.transactional_ids
         self._reader = pipeline.make_reader()
+        self._beginning = Beginning(pipeline, self._reader, self._destination)
         self._paces = self._destination if isinstance(self._destination, PacesCommits) else None
         self._bounds = self._destination if isinstance(self._destination, BoundsBatches) else None
         source, skips = pipeline.config.source, getattr(pipeline.source_settings, "skip_markers", False)
@@ -178,10 +176,10 @@ class Engine:
         left_open, self._in_transaction = self._in_transaction, False
         reader, self._reader = self._reader, None
         destination, self._destination = self._destination, None
-        claims, self._claims = self._claims, None
+        beginning, self._beginning = self._beginning, None
         marking, self._marking = self._marking, None
         self._paces = None
-        for part in (self.bad, claims, marking, destination, reader):
+        for part in (self.bad, beginning, marking, destination, reader):
             try:
                 if part is not None:
                     part.close()
@@ -661,64 +659,20 @@ class Engine:
             error, self._raised = self._raised, None
             raise error
 
-    def _claim(self, view: View, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Token]:
-        """Claim partitions anew, each time that they are taken on or gone back to."""
-        assert self.pipeline is not None
-        if self._claims is None:
-            context = self.pipeline.context
-            self._claims = Claims(context.log, context.clock, Topics(self.pipeline.namespace), context.worker)
-        return self._claims.claim(view, partitions)
-
     def _begin(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Account]:
-        """Decide where partitions begin, by the rule of `core/drain`."""
+        """Find out where partitions begin, and have the parts that follow each of them begin there."""
         if not partitions:
             return {}
         assert self.pipeline is not None
-        assert self._reader is not None
-        assert self._destination is not None
-        view = self._run()
-        committed: Mapping[TopicPartition, Committed]
-        tokens: Mapping[TopicPartition, Token] = {}
-        if self._marking is not None or self._destination.positions_in == "destination":
-            tokens = self._claim(view, partitions)
-        if self._destination.positions_in == "destination":
-            committed = self._destination.positions(tokens)
-        else:
-            committed = self._reader.committed(partitions)
-        accounts: dict[TopicPartition, Account] = {}
-        unknown = []
-        for each in partitions:
-            explicit = view.positions.get(each.topic, {}).get(str(each.partition))
-            account = begin(view.started_epoch, committed.get(each), explicit)
-            if account == "unknown":
-                unknown.append(each)
-            else:
-                accounts[each] = account
-        if unknown:
-            starts = start_positions(self.pipeline, unknown, known_topics=view.positions)
-            accounts |= {each: Account(start=at, position=at) for each, at in starts.items()}
-        if self.pipeline.config.receipt_digest:
-            for account in accounts.values():
-                if account.dirty:  # a run that begins here; one that began without a digest goes on without
-                    account.digest = BEGINNING
-        self._tell_of(accounts, tokens, committed, view)
-        return accounts
-
-    def _tell_of(
-        self,
-        accounts: Mapping[TopicPartition, Account],
-        tokens: Mapping[TopicPartition, Token],
-        committed: Mapping[TopicPartition, Committed],
-        view: View,
-    ) -> None:
-        """Have the parts that follow each partition begin with these."""
+        assert self._beginning is not None
+        view, marking = self._run(), self._marking
+        accounts, tokens = self._beginning.begin(self.pipeline, view, partitions, marks=marking is not None)
         positions = {each: account.position for each, account in accounts.items()}
-        if self._marking is not None:
-            for each, account in accounts.items():
-                account.watermark = watermark_of(committed[each].metadata) if each in committed else None
-            self._marking.assigned(tokens, positions, watermarks_of(accounts))
+        if marking is not None:
+            marking.assigned(tokens, positions, watermarks_of(accounts))
         if self._until is not None:
             self._until.take_on(view, positions)
-            if self._marking is not None:
+            if marking is not None:
                 ended = {each: at for each, at in positions.items() if each in self._until.ended}
-                self._marking.activity.ended(ended, self._marking.now_ms())
+                marking.activity.ended(ended, marking.now_ms())
+        return accounts
