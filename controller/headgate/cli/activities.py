@@ -44,7 +44,8 @@ class Channel:
     """One partition of a stream's source: what was said of it last, and who says so now.
 
     `status` is None where nothing was said. `worker` said it; `owner` has the partition now, by a heartbeat that came
-    at `heard_ms`, and is None where nobody has. `position` is the newest that is known.
+    at `heard_ms`, and is None where nobody has. `position` is the newest that is known. `because` says in words what
+    holds a channel whose reason is HELD or SUSPECT.
     """
 
     topic: str
@@ -52,6 +53,7 @@ class Channel:
     status: str | None = None
     since_ms: int | None = None
     reason: str | None = None
+    because: str | None = None
     watermark: int | None = None
     position: int | None = None
     end: int | None = None
@@ -195,7 +197,8 @@ def _by_beat(known: Channel, beat: Mapping[str, Any], task: LiveTask) -> Channel
         known,
         status=beat["status"],
         since_ms=said_ms,
-        reason=known.reason if known.status == beat["status"] else None,
+        reason=beat.get("reason") or (known.reason if known.status == beat["status"] else None),
+        because=beat.get("because"),
         watermark=known.watermark if beat.get("watermark") is None else beat["watermark"],
         end=beat.get("end"),
         fetched_at_ms=beat.get("fetched_at_ms"),

@@ -170,6 +170,8 @@ def _channels(activity: Activity, now_ms: int) -> Iterator[str]:
             yield f"{place} has said neither IDLE nor ACTIVE yet"
             continue
         line = f"{place} {channel.status}" + (f" since {when(channel.since_ms)}" if channel.since_ms else "")
+        if channel.because is not None:
+            line += f", {channel.reason}: {channel.because}"
         if channel.fetched_at_ms is not None:
             at = when(channel.fetched_at_ms)
             line += f" (position {channel.position or 0:,}, end {channel.end or 0:,}, fetched at {at})"

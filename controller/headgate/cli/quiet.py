@@ -165,7 +165,9 @@ def _word(each: Channel) -> str:
     """Return a channel's status, with the reason where it is no common one: what holds it ACTIVE, say."""
     if each.status is None or each.reason is None or each.reason in COMMON_REASONS:
         return each.status or ""
-    return f"{each.status} ({each.reason})"
+    return (
+        f"{each.status} ({each.reason})" if each.because is None else f"{each.status} ({each.reason}: {each.because})"
+    )
 
 
 def _heard(each: Channel, now: int, *, held: bool) -> str:

@@ -316,9 +316,11 @@ class Activity:
         self._judge_anew(channel, now_ms)
         channel.proof, channel.because = self._proof(one.position, one.position, high, now_ms), None
         self._moved_on(channel, one)
-        self._silent.add(place)
         if one.status is Status.FINISHED:
-            return self._finish(place, channel, now_ms)
+            finished = self._finish(place, channel, now_ms)
+            self._silent.add(place)  # should a record come all the same
+            return finished
+        self._silent.add(place)
         return [self._say(place, channel, Status.IDLE, one.reason, now_ms)]
 
     def _moved_on(self, channel: _Channel, one: Inherited) -> bool:

@@ -15,6 +15,7 @@ A channel of a stream that stands still is held (HELD), and one that should be s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,7 +106,8 @@ class Inheritance:
             self._release(reached, now_s)
         except LogError as error:
             logger.info("the markers cannot be read now", action="task.markers", error=error.message)
-            self._feed.close()
+            with contextlib.suppress(LogError):
+                self._feed.close()
             self._asked = None
             self._told = {}
         found = {each: self._of(each.partition) for each in reached if each in self._told}

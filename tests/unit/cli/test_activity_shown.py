@@ -210,6 +210,17 @@ def test_activity_says_what_holds_a_channel_active(memory: MemoryHeadgate, headg
     assert rows == [["flights/0", "IDLE", "0s"], ["flights/1", "ACTIVE", "(UPSTREAM)"]]
 
 
+def test_a_channel_that_is_held_by_the_stream_before_it_shows_which_one_that_is(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    memory.say("departures", "ACTIVE", reason="UPSTREAM")
+    held = {"partition": 1, "status": "ACTIVE", "since_ms": memory.now_ms, "reason": "HELD", "because": "raw is PAUSED"}
+    monkeypatch.setattr(connection.Connection, "live", lambda _: {"departures": [beat(memory, held)]})
+    assert "flights/1   ACTIVE (HELD: raw is PAUSED)" in headgate("activity departures").out
+    assert ", HELD: raw is PAUSED, heard from w1" in headgate("describe departures").out
+
+
 def test_activity_of_a_paused_stream_tells_what_waits(
     memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
