@@ -11,6 +11,7 @@ from headgate import bootstrap
 from headgate.worker.auditing import audit
 from headgate_events.markers import IN_BAND_HEADER
 from tests.integration.worker.conftest import WAIT_S, Headgate, numbers
+from tests.integration.worker.test_activity import statuses as said_of
 from tests.integration.worker.test_activity import until_said
 from tests.support.eventually import eventually
 from tests.support.kafka import Record
@@ -104,6 +105,13 @@ def test_a_stream_that_reads_them_moves_the_records_alone_and_its_receipt_holds(
     for partition in range(2):
         assert [each[2] for each in edges_of(markers, partition)] == ["ACTIVE", "IDLE"]
         stand_in_order(data, markers, partition)
+    # What it takes over from the side markers holds at the place to which it read, which markers among records moved.
+    eventually(
+        lambda: {each[-1] for each in said_of(headgate, "invoices").values()} == {"IDLE"},
+        WAIT_S,
+        "the second stream is idle as the first one is",
+        every_s=0.2,
+    )
     headgate.done(headgate.commands.pause("invoices"))
     state = headgate.until_status("invoices", "PAUSED")
     assert numbers(headgate.read(last)) == list(range(20))
