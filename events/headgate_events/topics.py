@@ -17,6 +17,9 @@ DEFAULT_PARTITIONS: Final = 8
 MAX_PARTITIONS: Final = 1_000
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 24 * _HOUR_MS
+_COMPACTS_SOON: Final = {"min.cleanable.dirty.ratio": "0.1", "segment.bytes": str(4 * 1024 * 1024)}
+"""Whoever starts reads such a topic from its beginning, and a broker compacts no segment that is still written: with
+its default of 1 GiB that would be hours of words that hold no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ class Topics:
                 co_partitioned=True,
             ),
             TopicSpec(
-                self.markers, "workers", "latest status and watermark of each channel", {"cleanup.policy": "compact"}
+                self.markers,
+                "workers",
+                "latest status and watermark of each channel",
+                {"cleanup.policy": "compact", **_COMPACTS_SOON},
             ),
             TopicSpec(
                 self.edges,
@@ -94,7 +100,12 @@ class Topics:
                 self.heartbeats,
                 "workers",
                 "one record per worker every few seconds: alive, what it runs, how its drains go",
-                {"cleanup.policy": "compact,delete", "retention.ms": str(_HOUR_MS), "segment.ms": str(_HOUR_MS)},
+                {
+                    "cleanup.policy": "compact,delete",
+                    "retention.ms": str(_HOUR_MS),
+                    "segment.ms": str(_HOUR_MS),
+                    **_COMPACTS_SOON,
+                },
                 partitions=1,
             ),
         )
