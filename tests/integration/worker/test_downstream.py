@@ -14,6 +14,7 @@ from headgate_events.topics import Topics as Namespace
 from tests.integration.worker.conftest import PARTITIONS, WAIT_S, Headgate
 from tests.support.eventually import eventually
 from tests.support.kafka import read_to_end
+from tests.support.stream_input import reading
 
 QUICK: dict[str, Any] = {"idle_after_s": 0.5, "flap_damping": False, "watermark_interval_ms": 100}
 DROPS_ALL = {"function": "tests.integration.worker.transforms:nothing"}
@@ -167,7 +168,7 @@ def test_what_stands_still_upstream_is_held_what_is_silent_is_suspect_and_what_i
     assert said(headgate, "invoices", "edges")[-1]["evidence"]["end"] >= 1, "it is judged by its own end now"
 
 
-def test_a_former_owners_idle_is_dropped_and_an_open_transaction_among_the_markers_holds_signals_and_no_records(
+def test_a_former_owners_idle_is_dropped_and_an_open_transaction_among_the_markers_holds_what_a_stream_says(
     headgate: Headgate,
 ) -> None:
     first, between, last = (headgate.source(name, 1) for name in ("first", "between", "last"))
@@ -184,15 +185,34 @@ def test_a_former_owners_idle_is_dropped_and_an_open_transaction_among_the_marke
 
     rival = Producer({"bootstrap.servers": headgate.servers, "transactional.id": f"{headgate.namespace}.rival"})
     rival.init_transactions(WAIT_S)
-    rival.begin_transaction()
-    stale = marker_record(topic, PARTITIONS, {**watermark, "marker": "STATUS", "status": "IDLE", "claim": 0})
-    rival.produce(topic, stale.value, stale.key, partition, headers=stale.headers)
-    rival.flush(WAIT_S)
-    producer.produce(first, b"2", partition=0, timestamp=6_000)
-    producer.flush(WAIT_S)
-    headgate.until_moved(last, 2)
-    until_written(headgate, topic, "orders", 5_999)
-    assert [each["watermark"] for each in said(headgate, "invoices")][-1] == 4_999
-    rival.commit_transaction(WAIT_S)
-    until_watermark(headgate, "invoices", 5_999)
-    assert edges(headgate, "invoices") == ["ACTIVE"], "a former owner's IDLE lies before that watermark"
+    with reading(headgate.servers, headgate.namespace, between) as program:
+        program.until(["1", 4_999])
+        rival.begin_transaction()
+        stale = marker_record(topic, PARTITIONS, {**watermark, "marker": "STATUS", "status": "IDLE", "claim": 0})
+        rival.produce(topic, stale.value, stale.key, partition, headers=stale.headers)
+        rival.flush(WAIT_S)
+        producer.produce(first, b"2", partition=0, timestamp=6_000)
+        producer.flush(WAIT_S)
+        headgate.until_moved(last, 2)  # a worker's records do not wait: it says ACTIVE by itself
+        until_written(headgate, topic, "orders", 5_999)
+        assert program.input.poll(0.5) == [], "what stands before the record is not known yet"
+        assert [each["watermark"] for each in said(headgate, "invoices")][-1] == 4_999
+        rival.commit_transaction(WAIT_S)
+        until_watermark(headgate, "invoices", 5_999)
+        assert edges(headgate, "invoices") == ["ACTIVE"], "a former owner's IDLE lies before that watermark"
+        program.until(["1", 4_999, "2", 5_999])
+
+
+def test_the_end_of_a_bounded_stream_is_the_end_of_those_that_read_it(headgate: Headgate) -> None:
+    first, between, last = (headgate.source(name, 1) for name in ("first", "between", "last"))
+    headgate.worker("a")
+    headgate.produce(first, 3, partitions=1)
+    headgate.create_and_start(
+        "orders",
+        source={"kind": "kafka", "topic": first, "until": "end"},
+        destination={"kind": "kafka", "topic": between},
+        idleness=QUICK | {"event_time": {"source": "timestamp"}},
+    )
+    stream(headgate, "invoices", between, last)
+    until_edges(headgate, "invoices", ["ACTIVE", "FINISHED"])
+    assert len(headgate.read(last)) == 3
