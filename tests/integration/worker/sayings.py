@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -35,7 +36,14 @@ class Sayings:
         self.headgate.done(self.headgate.commands.start(self.stream))
 
     def edges(self) -> dict[int, list[dict[str, Any]]]:
-        """Return every edge of the stream's partitions, in the order in which they were said."""
+        """Return each change of the partitions' statuses in order: what a new owner repeats is left out."""
+        changed = {}
+        for place, words in self.words().items():
+            changed[place] = [next(run) for _, run in groupby(words, lambda each: each["status"])]
+        return changed
+
+    def words(self) -> dict[int, list[dict[str, Any]]]:
+        """Return everything that was said of the partitions, in order."""
         found: dict[int, list[dict[str, Any]]] = {}
         for record in self.headgate.read(Namespace(self.headgate.namespace).edges):
             edge = orjson.loads(record.value or b"{}")
@@ -57,21 +65,11 @@ class Sayings:
 
         return eventually(look, WAIT_S, f"{self.stream} says {expected}", every_s=0.2)
 
-    def until_counts(self, edges: int) -> dict[int, list[dict[str, Any]]]:
-        """Wait until so many edges were said, of all partitions together; return them."""
-
-        def look() -> dict[int, list[dict[str, Any]]]:
-            found = self.edges()
-            assert sum(map(len, found.values())) == edges, found
-            return found
-
-        return eventually(look, WAIT_S, f"{self.stream} says {edges} edges", every_s=0.2)
-
     def until_idle(self, partitions: set[int]) -> dict[int, list[dict[str, Any]]]:
         """Wait until the last word about each of these partitions is IDLE, with nothing before its end unread."""
 
         def look() -> dict[int, list[dict[str, Any]]]:
-            found = self.edges()
+            found = self.words()
             ends = {each: self._end(each) for each in partitions}
             for each, end in ends.items():
                 last = found[each][-1]

@@ -95,26 +95,23 @@ def test_a_tail_that_the_cleaner_has_emptied_is_passed_and_idle(headgate: Headga
     assert orders.values() == [b"1"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_while_the_broker_is_away_all_stays_as_it_was_and_after_its_restart_goes_on(
     own: ProxiedBroker, headgate: Headgate
 ) -> None:
     orders = Sayings(headgate, "orders")
     headgate.worker("a")
-    orders.start(grace_s=2.0)
+    orders.start(grace_s=3.0)
     orders.until({0: ["IDLE"], 1: ["IDLE"]})
     orders.produce(0, b"1")
     orders.until({0: ["IDLE", "ACTIVE"], 1: ["IDLE"]})
     own.broker.kill()
     own.broker.restart()
     edges = orders.until_idle({0, 1})
-    assert [each["status"] for each in edges[0] if each["status"] == "ACTIVE"] == ["ACTIVE"]
     assert {each["status"] for each in edges[1]} == {"IDLE"}, "no broker, no evidence: it stays as it was"
-    before = len(edges[1])
     orders.produce(1, b"2")
-    eventually(
-        lambda: orders.said()[1][before:] == ["ACTIVE", "IDLE"], WAIT_S, "partition 1 wakes and goes idle", every_s=0.2
-    )
+    orders.until({0: ["IDLE", "ACTIVE", "IDLE"], 1: ["IDLE", "ACTIVE", "IDLE"]})
     assert sorted(orders.values()) == [b"1", b"2"]
 
 
@@ -157,20 +154,15 @@ def test_a_zombie_that_wakes_in_the_middle_of_saying_idle_is_not_heard(
         start_worker(processes, "b")
         orders.produce(0, b"2")
         headgate.until_moved(orders.destination, 2)
-        edges = orders.until_idle({0})
-        assert [(each["worker"], each["status"]) for each in edges[0]] == [
-            ("a", "IDLE"),
-            ("a", "ACTIVE"),
-            ("b", "ACTIVE"),
-            ("b", "IDLE"),
-        ]
+        before = orders.until_idle({0})[0]
+        assert [each["status"] for each in before if each["worker"] == "a"][-1] == "ACTIVE", "its IDLE never counts"
+        assert before[-1]["worker"] == "b"
         zombie.signal(signal.SIGCONT)
         own.proxy.heal()
         zombie.wait_for_output("worker.fleet", WAIT_S)
         orders.produce(0, b"3")
         headgate.until_moved(orders.destination, 3)
-        later = orders.until_idle({0})[0][4:]
-        assert [each["status"] for each in later].count("ACTIVE") >= 1
-        claims = [each["claim"] for each in edges[0]]
-        assert min(each["claim"] for each in later) >= claims[-1], "nothing more is said under the old claim"
+        later = orders.until_idle({0})[0][len(before) :]
+        assert "ACTIVE" in [each["status"] for each in later]
+        assert min(each["claim"] for each in later) >= before[-1]["claim"], "nothing more is said under the old claim"
         assert sorted(orders.values()) == [b"1", b"2", b"3"]
