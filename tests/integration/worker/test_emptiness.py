@@ -6,6 +6,7 @@ goes idle meanwhile, after the same grace: so there was time to say it.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -22,7 +23,7 @@ TRANSFORMS = "tests.integration.worker.transforms"
 
 @pytest.fixture(scope="module")
 def running(broker: Broker) -> Iterator[Headgate]:
-    namespace = f"emptiness-{id(broker):x}"
+    namespace = f"emptiness-{uuid.uuid4().hex[:10]}"
     NAMESPACES.append(namespace)
     made = Headgate(broker, namespace, Topics(broker.bootstrap_servers, namespace))
     try:
