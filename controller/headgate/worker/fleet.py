@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -42,8 +42,13 @@ class Member:
 class Fleet:
     """All workers of the namespace as one of them, `me`, sees them."""
 
-    def __init__(self, me: str, silent_after_s: float) -> None:
+    def __init__(self, me: str, silent_after_s: float, instance: str = "") -> None:
         self._me = me
+        self._instance = instance
+        self._before_me: set[str] = set()
+        self._began = False
+        self.namesake: Literal["older", "newer"] | None = None
+        """Whether somebody else is heard under our name, who began before us or after."""
         self._silent_after_s = silent_after_s
         self._members: dict[str, Member] = {}
         self._cordons: dict[str, tuple[Mapping[str, Any], float]] = {}
@@ -68,6 +73,20 @@ class Fleet:
             return
         silent_after_s = max(self._silent_after_s, MISSED_BEATS * interval_s)
         self._members[name] = Member(beat, now_s - age_s, silent_after_s)
+        if name == self._me:
+            self._compare(str(beat.get("instance", "")), stopping=bool(beat.get("stopping")))
+
+    def _compare(self, instance: str, *, stopping: bool) -> None:
+        """Notice who else bears our name. The topic's order says who began first, and all read the same order.
+
+        A process before us is heard before our first heartbeat, and may say goodbye after it; one that goes on lives.
+        """
+        if instance == self._instance:
+            self._began = True
+        elif not self._began:
+            self._before_me.add(instance)
+        elif not stopping:
+            self.namesake = "older" if instance in self._before_me else "newer"
 
     def _take_cordon(self, worker: str, value: bytes | None, said_s: float) -> None:
         try:

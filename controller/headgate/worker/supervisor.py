@@ -46,6 +46,7 @@ CHORES_EVERY_S: Final = 0.25
 TIDY_EVERY_S: Final = 10.0
 CORDON_AGAIN_S: Final = 900.0
 """A quarter of the hour that the topic keeps a record."""
+SAY_NAMESAKE_S: Final = 60.0
 CORDON_SAY_S: Final = 60.0
 """How often cordons are said at most: what was said comes back, and counts as said, a moment later."""
 WATCH_EVERY_S: Final = 1.0
@@ -60,6 +61,12 @@ class TaskDied(HeadgateError):
     """A task's thread ended unasked: a fault of ours. The worker ends, so that others take over."""
 
     code = "internal.task_died"
+
+
+class NameTaken(HeadgateError):
+    """Two workers have one name, and this one came later. Whoever starts workers names them."""
+
+    code = "worker.name_taken"
 
 
 @dataclass(slots=True)
@@ -87,7 +94,7 @@ class Supervisor:
         self._clock = means.clock
         self._state = Follower(means.log, topics.state)
         self._beats = Follower(means.log, topics.heartbeats)
-        self._fleet = Fleet(options.name, options.silent_after_s)
+        self._fleet = Fleet(options.name, options.silent_after_s, options.instance)
         self._chores = Chores(means, executor)
         self._reporter = Reporter(means.log, topics, means.clock, options.name)
         self._queue: queue.Queue[Report] = queue.Queue(MAX_REPORTS)
@@ -106,6 +113,7 @@ class Supervisor:
         self._leaving = False
         self._cordoned = False
         self._cordon_said_s = float("-inf")
+        self._namesake_said_s = float("-inf")
         self._looking = False
         self._asked: dict[int, int] = {}
         self._next_beat_s = float("-inf")
@@ -172,6 +180,7 @@ class Supervisor:
         beats = self._beats.poll(0.0)
         for record in beats:
             self._fleet.take(record, now_s, self._clock.now_ms(), caught_up=caught_up)
+        self._heed_namesake(now_s)
         upstreams = self.means.upstreams
         if beats and (watched := upstreams.watched):
             found = (upstreams.get(name) for name in watched)
@@ -218,6 +227,18 @@ class Supervisor:
             self._resting[name] = value  # as it came: there may be very many that only rest
         self._changed.add(name)
         self._next_chores_s = float("-inf")  # whatever it asks for is begun now
+
+    def _heed_namesake(self, now_s: float) -> None:
+        """End when another worker had this name before us and goes on; two of them would fence each other for ever."""
+        namesake, self._fleet.namesake = self._fleet.namesake, None
+        if namesake == "older":
+            raise NameTaken(
+                f"Another worker with the name {self._me} runs already, so this one ends.",
+                hint="Give each worker a name of its own: HEADGATE_WORKER_NAME, or --name.",
+            )
+        if namesake == "newer" and now_s - self._namesake_said_s >= SAY_NAMESAKE_S:
+            self._namesake_said_s = now_s
+            logger.warning("another worker with this name was started", action="worker.namesake", worker=self._me)
 
     def _heed_cordon(self, now_s: float) -> None:
         """Say at once that we are cordoned, and say cordons again before the topic forgets them.

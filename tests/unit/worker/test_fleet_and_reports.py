@@ -171,3 +171,16 @@ def test_a_kind_that_is_not_installed_names_those_that_are() -> None:
         kinds.find("mainframe")
     assert raised.value.hint == "Installed: discard, kafka."
     assert kinds.find("kafka") is kinds.find("kafka")
+
+
+def test_of_two_workers_with_one_name_the_later_one_learns_it() -> None:
+    def heard(*instances: str, **more: Any) -> Any:
+        fleet = Fleet("me", 3.0, "mine")
+        for instance in instances:
+            fleet.take(Beat("me", instance=instance, **more), 100.0, 50_000, caught_up=True)  # type: ignore[arg-type]
+        return fleet.namesake
+
+    assert heard("other", "mine", "mine") is None, "it died before we began"
+    assert heard("other", "mine", "other") == "older"
+    assert heard("mine", "other") == "newer"
+    assert heard("other", "mine", "other", stopping=True) is None, "it only says goodbye"
