@@ -18,7 +18,7 @@ from headgate.destinations.kafka_remote import RemoteDestination
 from headgate.destinations.kafka_suspects import Suspects
 from headgate.ports.connectors import ConnectionName, ConnectorContext, ConnectorUnavailable, Delivery
 from headgate.ports.destination import Destination, Output, PositionsIn, RecordRefused, Token, outputs_of
-from headgate.ports.errors import LogError, RecordTooLarge
+from headgate.ports.errors import LogError, RecordTooLarge, TransactionInDoubt
 from headgate.ports.log import (
     ClientSetting,
     Committed,
@@ -178,8 +178,12 @@ class TransactionalDestination:
         """Commit the transaction with the positions. Raises RecordRefused for a record that the broker refuses."""
         self._producer()
         self._open = None
-        with self._suspects.judged():
-            self._session.commit(positions, proof)
+        try:
+            with self._suspects.judged():
+                self._session.commit(positions, proof)
+        except TransactionInDoubt:
+            self._look_for_partitions(positions)
+            raise
         self._suspects.committed()
         self._session.client = self._suspects.client
 
@@ -195,6 +199,20 @@ class TransactionalDestination:
             raise ConnectorUnavailable(
                 f"The destination's topic {topic} does not exist.",
                 hint="Create it: the stream goes on then by itself. Or name another one.",
+            )
+
+    def _look_for_partitions(self, positions: Mapping[TopicPartition, Committed]) -> None:
+        """Raise where records went to partitions that are not there: a transaction does not say that, either."""
+        if self._settings.partition != "source":
+            return
+        topic = self._settings.topic
+        count = self._log.partitions(topic, REQUEST_S)
+        missing = [each.partition for each in positions if count is not None and each.partition >= count]
+        if missing:
+            raise ConnectorUnavailable(
+                f"The destination's topic {topic} has {count} partition(s), and none for the source's partition"
+                f" {min(missing)}, whose number the stream keeps (partition: source).",
+                hint="Give it as many partitions as the source has: the stream goes on then by itself.",
             )
 
     @contextlib.contextmanager

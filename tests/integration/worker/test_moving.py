@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from headgate.ports.log import Committed, TopicPartition
 from headgate.sources.kafka import KafkaReader
 from headgate.worker import engine
-from tests.integration.worker.conftest import Headgate, numbers
+from tests.integration.worker.conftest import WAIT_S, Headgate, numbers
+from tests.support.eventually import eventually
 
 
 def kafka_to_kafka(headgate: Headgate, partitions: int = 3) -> tuple[str, str, dict[str, object]]:
@@ -244,3 +248,59 @@ def test_an_idle_task_commits_its_positions_again_from_time_to_time(
     headgate.until("orders", "commits again while nothing comes", lambda _: len(committed) >= 2)
     assert {place.partition: each.position for place, each in committed[-1].items()} == {0: 5, 1: 5}
     assert all(each.metadata for each in committed[-1].values()), "the account travels along"
+
+
+def held(headgate: Headgate, partitions: int, file: Path, **more: Any) -> tuple[str, str]:
+    """Start a stream of worker a whose transform keeps its first batch until the file exists, and begin to drain it."""
+    source, destination, config = kafka_to_kafka(headgate, partitions)
+    headgate.produce(source, 100, partitions=partitions)
+    worker = headgate.worker("a")
+    function = "tests.integration.worker.transforms:held_back"
+    transform = {"function": function, "settings": {"until": str(file)}}
+    headgate.create_and_start("orders", **config, transform=transform, **more)
+    tasks = worker.supervisor.handles.values
+    eventually(lambda: [each.task.engine.uncommitted > 0 for each in tasks()] == [True], WAIT_S, "records are held")
+    headgate.done(headgate.commands.pause("orders"))
+    headgate.until_status("orders", "DRAINING")
+    return source, destination
+
+
+def ends_of(headgate: Headgate, source: str) -> dict[str, tuple[int, int]]:
+    paused = headgate.until_status("orders", "PAUSED")
+    assert paused.drain is not None
+    return {number: (each.start, each.end) for number, each in paused.drain.receipts[source].items()}
+
+
+def test_partitions_that_appear_while_a_stream_drains_have_a_receipt_too(headgate: Headgate, tmp_path: Path) -> None:
+    file = tmp_path / "go-on"
+    source, destination = held(headgate, 1, file)
+    headgate.grow(source, 2)
+    headgate.until("orders", "is listed with both", lambda state: state.partitions == {source: 2})
+    producer = Producer({"bootstrap.servers": headgate.servers})  # one that knows of the new partition
+    for number in range(100, 150):
+        producer.produce(source, b"%d" % number, partition=1)
+    assert producer.flush(WAIT_S) == 0
+    file.touch()
+    ends = ends_of(headgate, source)
+    assert sorted(ends) == ["0", "1"]
+    moved = sum(end - start for start, end in ends.values())
+    assert len(headgate.read(destination)) == moved, "what was drained is there, and nothing else"
+    headgate.done(headgate.commands.resume("orders"))
+    said = "none for the source's partition 1"
+    headgate.until("orders", "misses it", lambda state: any(said in each.message for each in state.errors.values()))
+    headgate.grow(destination, 2)
+    values = numbers(headgate.until_moved(destination, 150))
+    assert sorted(values) == list(range(150))
+
+
+def test_a_drain_survives_a_worker_that_joins_the_group_meanwhile(headgate: Headgate, tmp_path: Path) -> None:
+    file = tmp_path / "go-on"
+    source, destination = held(headgate, 4, file, parallelism=2)
+    other = headgate.worker("b")  # it joins the group, which waits for the one that is busy
+    eventually(lambda: [each.task.engine.is_open for each in other.supervisor.handles.values()] == [True], WAIT_S, "b")
+    file.touch()
+    ends = ends_of(headgate, source)
+    assert sorted(ends) == ["0", "1", "2", "3"]
+    assert len(headgate.read(destination)) == sum(end - start for start, end in ends.values())
+    headgate.done(headgate.commands.resume("orders"))
+    assert sorted(numbers(headgate.until_moved(destination, 100))) == list(range(100))
