@@ -44,11 +44,11 @@ def row(state: StateJson, now_ms: int, activity: Activity, *, wide: bool) -> Seq
 
 
 def failed_cell(state: StateJson, now_ms: int) -> str:
-    """Say which partitions failed, and when the next try is: `1,4 of 8, retry in 12s`. Empty where nothing failed."""
+    """Say which partitions failed, and when the next try is: `p1,p4 of 8, retry in 12s`. Empty where nothing failed."""
     failed = failed_partitions(state)
     if failed is None:
         return ""
-    numbers = [str(number) for _, number in failed]
+    numbers = [f"p{number}" for _, number in failed]
     if not numbers:
         said = "all"
     else:

@@ -42,6 +42,11 @@ from headgate_events.topics import Topics
 BACKOFF_INITIAL_S: Final = 0.05
 BACKOFF_MAX_S: Final = 5.0
 RESTORE_WAIT_S: Final = 0.02
+REJOIN_MS: Final = 90_000
+"""How long the client may wait for an answer when it joins the group, and so how long one that is lost costs at most.
+
+It is also how long a step may take, of which the longest is a transaction that the broker does not answer: 70 seconds.
+"""
 OBSERVE_EVERY_S: Final = 0.1
 OBSERVE_AGAIN_S: Final = 2.0
 CALM_S: Final = 60.0
@@ -253,6 +258,7 @@ class Projector:
             isolation="read_committed",
             assignor="range",
             session_timeout_ms=settings.session_timeout_ms,
+            max_poll_interval_ms=REJOIN_MS,
         )
         self._consumer.subscribe([self._topics.commands, self._topics.reports], self._ownership)
         log.info("projector.started", name=settings.name, namespace=self._topics.namespace, partitions=partitions)

@@ -50,7 +50,7 @@ def test_get_wide_shows_more(memory: MemoryHeadgate, headgate: Headgate) -> None
         "SOURCE", "DESTINATION", "ERROR", "LABELS", "REASON/BY",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "departures", "FAILED", "0s", "HELD", "(FAILED)", "1/1", "1/1", "1", "of", "2", "-", "-", "5", "kafka:flights",
+        "departures", "FAILED", "0s", "HELD", "(FAILED)", "1/1", "1/1", "p1", "of", "2", "-", "-", "5", "kafka:flights",
         "kafka:departures", "log.unavailable", "a=b,team=ops", "by", "worker:w1",
     ]  # fmt: skip
 
@@ -271,11 +271,11 @@ def failing(status: str, *errors: dict[str, Any], carries_on: bool = False, coun
     ("state", "cell"),
     [
         (failing("RUNNING"), ""),
-        (failing("FAILED", {"partition": 4, "next_retry_ms": 22_000}, {"partition": 1}), "1,4 of 8, retry in 12s"),
+        (failing("FAILED", {"partition": 4, "next_retry_ms": 22_000}, {"partition": 1}), "p1,p4 of 8, retry in 12s"),
         (failing("FAILED", {"partition": None, "next_retry_ms": 9_000}), "all, retries now"),
-        (failing("FAILED_PERMANENTLY", {"partition": 1}, carries_on=True), "1 of 8"),
+        (failing("FAILED_PERMANENTLY", {"partition": 1}, carries_on=True), "p1 of 8"),
         (failing("FAILED_PERMANENTLY", {"partition": 1}), "all"),
-        (failing("FAILED", *({"partition": number} for number in range(7))), "0,1,2,3,+3 of 8"),
+        (failing("FAILED", *({"partition": number} for number in range(7))), "p0,p1,p2,p3,+3 of 8"),
     ],
 )
 def test_get_says_which_partitions_failed_and_when_the_next_try_is(state: dict[str, Any], cell: str) -> None:
