@@ -35,6 +35,8 @@ class Upstream:
     places: frozenset[Place]
     partitions: Mapping[str, int] | None
     asleep: bool = False
+    started_epoch: int = 0
+    """The epoch of its present run: what its workers said under an earlier one is old news."""
 
     @property
     def runs(self) -> bool:
@@ -134,4 +136,5 @@ def _upstream(stream: str, state: Mapping[str, Any], before: Upstream | None) ->
     if not places:
         return None
     asleep = status in SLEEPING and (state.get("drain") or {}).get("silence") is not None
-    return Upstream(stream, incarnation, status, places, state.get("partitions"), asleep)
+    started_epoch = int(state.get("started_epoch") or 0)
+    return Upstream(stream, incarnation, status, places, state.get("partitions"), asleep, started_epoch)

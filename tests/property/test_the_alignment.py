@@ -105,7 +105,7 @@ def test_two_writers_give_no_late_record_no_watermark_while_idle_and_alternating
     if held:
         one.hold(())
         for channel in (CHANNEL, OTHER):
-            one.confirm(channel, data.draw(st.integers(1, 3)))
+            one.confirm(channel, data.draw(st.integers(1, 3)), 0)
         one.release(0, [], position)
     resting = {name: [each for each in written.markers if each.stream == name][-1].status for name in "ab"}
     assert (one.status(0) is Status.IDLE) <= (set(resting.values()) <= {"IDLE"})

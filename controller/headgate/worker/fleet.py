@@ -151,7 +151,8 @@ class Fleet:
                 for each in task.get("channels") or ():
                     channel = ChannelId(task["stream"], each["topic"], each["partition"])
                     if channel not in found or until_s > found[channel].until_s:
-                        found[channel] = Spoken(until_s, each["claim"] if each.get("status") == "IDLE" else None)
+                        claim = each["claim"] if each.get("status") == "IDLE" else None
+                        found[channel] = Spoken(until_s, claim, member.seen_s)
         return found
 
     def left_open(self, stream: str, incarnation: int, now_s: float) -> tuple[tuple[str, str], ...]:

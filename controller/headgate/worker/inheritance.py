@@ -157,9 +157,9 @@ class Inheritance:
                 logger.warning("suspect", action="task.suspect", source=self._topic, because=hold.because)
         self._holds = holds
         self._alignment.hold(holds.keys())
-        for channel, spoken in spoken_for.items():
-            if spoken.idle_claim is not None and channel not in holds:
-                self._alignment.confirm(channel, spoken.idle_claim)
+        runs = {each.stream: each.started_epoch for each in self._writers}
+        for channel, claim in self._vigil.confirmed(spoken_for).items():
+            self._alignment.confirm(channel, claim, runs.get(channel.stream, 0))
 
     def _release(self, reached: Positions, now_s: float) -> None:
         """Let take effect what may: at once where nothing was read since the last look, else after another one."""

@@ -23,7 +23,7 @@ class Speakers:
     """The newest heartbeat of each worker. Belongs to one thread; seconds are of one steady clock."""
 
     def __init__(self) -> None:
-        self._beats: dict[str, tuple[Mapping[str, Any], float]] = {}
+        self._beats: dict[str, tuple[Mapping[str, Any], float, float]] = {}
         self.patience_s = 0.0
         """How long three heartbeats last, by the slowest worker; 0 while none was heard."""
 
@@ -42,18 +42,20 @@ class Speakers:
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             return
         age_s = 0.0 if caught_up else max(0.0, (now_ms - int(record.timestamp()[1])) / 1000)
-        self._beats[name] = (beat, now_s - age_s + lasts_s)
+        self._beats[name] = (beat, now_s - age_s, lasts_s)
         self.patience_s = max(self.patience_s, lasts_s)
 
     def spoken_for(self, streams: Mapping[str, int]) -> dict[ChannelId, Spoken]:
         """Return what was said last of the channels of these streams (name and incarnation), the newest of each."""
         found: dict[ChannelId, Spoken] = {}
-        for beat, until_s in self._beats.values():
+        for beat, heard_s, lasts_s in self._beats.values():
+            until_s = heard_s + lasts_s
             for task in beat.get("tasks") or ():
                 if streams.get(task.get("stream", "")) != task.get("incarnation"):
                     continue
                 for each in task.get("channels") or ():
                     channel = ChannelId(task["stream"], each["topic"], each["partition"])
                     if channel not in found or until_s > found[channel].until_s:
-                        found[channel] = Spoken(until_s, each["claim"] if each.get("status") == "IDLE" else None)
+                        claim = each["claim"] if each.get("status") == "IDLE" else None
+                        found[channel] = Spoken(until_s, claim, heard_s)
         return found

@@ -240,9 +240,9 @@ class StreamInput:
         self._vigil.patience_s = self._speakers.patience_s or PATIENCE_S
         self._holds = self._vigil.holds(self._writers, now_s, spoken_for)
         self._alignment.hold(self._holds.keys())
-        for channel, spoken in spoken_for.items():
-            if spoken.idle_claim is not None and channel not in self._holds:
-                self._alignment.confirm(channel, spoken.idle_claim)
+        runs = {each.stream: each.started_epoch for each in self._writers}
+        for channel, claim in self._vigil.confirmed(spoken_for).items():
+            self._alignment.confirm(channel, claim, runs.get(channel.stream, 0))
 
     def _take_markers(self, wait_s: float) -> None:
         for marker in self._feed.take(wait_s):

@@ -190,13 +190,18 @@ class Alignment(Generic[R]):
                 if known is not None and known.status is Status.IDLE:
                     each.out += each.valve.input_status(channel, Status.ACTIVE, known.epoch)
 
-    def confirm(self, channel: ChannelId, claim: int) -> None:
-        """Note that the owner with this claim said lately that the channel is idle: what it said last counts again."""
+    def confirm(self, channel: ChannelId, claim: int, started_epoch: int) -> None:
+        """Note that the owner with this claim said lately that the channel is idle: what it said last counts again.
+
+        What was said in an earlier run than that of `started_epoch` does not: the stream stood still since.
+        """
         if channel in self._held:
             return
         for each in self._partitions.values():
             known, said = each.valve.channel(channel), each.said.get(channel)
-            if known is not None and said is not None and said.claim == claim and said.status == Status.IDLE.value:
+            if known is None or said is None or said.claim != claim or said.epoch < started_epoch:
+                continue
+            if said.status == Status.IDLE.value:
                 each.out += each.valve.input_status(channel, Status.IDLE, known.epoch)
 
     # Markers and records

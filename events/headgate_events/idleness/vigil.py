@@ -23,10 +23,14 @@ HoldReason = Literal["HELD", "SUSPECT"]
 
 
 class Spoken(NamedTuple):
-    """What the heartbeats say of a channel: until when it counts as heard, and by which claim it is idle, if it is."""
+    """What the heartbeats say of a channel: until when it counts as heard, and by which claim it is idle, if it is.
+
+    `heard_s` is when the heartbeat came.
+    """
 
     until_s: float
     idle_claim: int | None = None
+    heard_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Vigil:
         """`patience_s` is how long three heartbeats last."""
         self.patience_s = patience_s
         self._heard_until_s: dict[ChannelId, float] = {}
+        self._held: dict[ChannelId, Hold] = {}
+        self._let_go_s: dict[ChannelId, float] = {}
 
     def heard(self, channel: ChannelId, now_s: float) -> None:
         """Note that somebody has just spoken for a channel."""
@@ -70,7 +76,23 @@ class Vigil:
                 if now_s > until_s:
                     found[each] = Hold(each, "SUSPECT", _unheard(each))
         self._heard_until_s = waited
+        self._let_go_s = {each: at_s for each, at_s in self._let_go_s.items() if each in waited and each not in found}
+        self._let_go_s |= dict.fromkeys(self._held.keys() - found.keys(), now_s)
+        self._held = found
         return found
+
+    def confirmed(self, spoken_for: Mapping[ChannelId, Spoken]) -> dict[ChannelId, int]:
+        """Return the channels that a heartbeat says are idle, with the claim by which they are.
+
+        Of one that was held only what was said since counts: a heartbeat from before knows nothing of what came later.
+        """
+        return {
+            each: spoken.idle_claim
+            for each, spoken in spoken_for.items()
+            if spoken.idle_claim is not None
+            and each not in self._held
+            and spoken.heard_s > self._let_go_s.get(each, float("-inf"))
+        }
 
 
 def _unheard(channel: ChannelId) -> str:

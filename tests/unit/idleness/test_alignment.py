@@ -146,7 +146,7 @@ def test_a_held_channel_is_active_whatever_it_says_until_it_is_let_go() -> None:
     one.hold([CHANNEL])
     assert one.release(0, [], 0) == [ACTIVE]
     one.take(marker("IDLE", 0, claim=2))
-    one.confirm(CHANNEL, 2)
+    one.confirm(CHANNEL, 2, 1)
     assert one.release(0, [], 0) == []
     one.hold([])
     assert one.release(0, [], 0) == []
@@ -160,10 +160,20 @@ def test_a_channel_that_is_let_go_is_idle_again_when_the_same_owner_shows_that_i
     one.release(0, [], 0)
     one.hold([CHANNEL])
     one.hold([])
-    one.confirm(CHANNEL, 3)
+    one.confirm(CHANNEL, 3, 1)
     assert one.release(0, [], 0) == [ACTIVE], "its heir has not spoken yet"
-    one.confirm(CHANNEL, 2)
+    one.confirm(CHANNEL, 2, 1)
     assert one.release(0, [], 0) == [IDLE]
+
+
+def test_what_was_said_in_an_earlier_run_is_not_confirmed() -> None:
+    one = aligned("a")
+    one.take(marker("IDLE", 0, claim=2))
+    one.release(0, [], 0)
+    one.hold([CHANNEL])
+    one.hold([])
+    one.confirm(CHANNEL, 2, 9)
+    assert one.release(0, [], 0) == [ACTIVE], "it stood still since, and has not looked at its source yet"
 
 
 def test_a_held_channel_that_said_active_meanwhile_stays_so() -> None:

@@ -50,6 +50,19 @@ def test_a_stream_that_runs_again_has_three_heartbeats_to_speak() -> None:
     assert set(reasons(vigil, 1_008.0, stream()).values()) == {"SUSPECT"}
 
 
+def test_of_a_channel_that_was_held_only_a_heartbeat_that_came_later_says_that_it_is_idle_still() -> None:
+    vigil = Vigil(PATIENCE_S)
+    said = {CHANNEL: Spoken(106.0, 7, 100.0)}
+    vigil.holds([stream()], 100.0, said)
+    assert vigil.confirmed(said) == {CHANNEL: 7}
+    vigil.holds([stream("PAUSED")], 101.0, said)
+    assert vigil.confirmed(said) == {}
+    vigil.holds([stream()], 102.0, said)
+    assert vigil.confirmed(said) == {}
+    vigil.holds([stream()], 103.0, said)
+    assert vigil.confirmed({CHANNEL: Spoken(109.0, 7, 103.0)}) == {CHANNEL: 7}
+
+
 def test_a_stream_that_sleeps_because_its_source_is_silent_is_neither_held_nor_suspect() -> None:
     vigil = Vigil(PATIENCE_S)
     asleep = replace(stream("PAUSED"), asleep=True)

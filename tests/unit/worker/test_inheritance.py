@@ -143,7 +143,8 @@ def test_who_stands_still_is_held_by_name_and_who_speaks_again_by_the_same_claim
     downstream.run("a")
     assert downstream.seen(0) == ("ACTIVE", MIN)
     channel = ChannelId("a", "source", 0)
-    downstream.upstreams.spoken_for = {channel: Spoken(downstream.clock.monotonic_s() + 6.0, 1)}
+    now_s = downstream.clock.monotonic_s()
+    downstream.upstreams.spoken_for = {channel: Spoken(now_s + 6.0, 1, now_s)}
     assert downstream.seen(0) == ("IDLE", MIN)
     downstream.steps(0, 40)
     found = downstream.steps(0)
