@@ -362,6 +362,14 @@ def test_a_recoverable_error_while_draining_stays_attached_and_never_unpauses() 
     assert story.status == "DRAINING" and story.state["errors"] == {}
 
 
+def test_an_error_that_only_a_person_ends_does_not_become_one_that_passes_by_being_reported_again() -> None:
+    story = Story().at("RUNNING")
+    story.report("error-raised", error=error(recoverable=False))
+    again = story.report("error-raised", error=error(recoverable=True))
+    assert transitions(again) == [] and outcomes(again)[0]["outcome"] == "without_effect"
+    assert story.status == "FAILED_PERMANENTLY" and story.state["errors"]["e1"]["recoverable"] is False
+
+
 def test_a_failed_stream_runs_again_only_when_its_last_error_is_gone() -> None:
     story = Story().at("FAILED")
     story.report("error-raised", worker="w2", error=error(error_id="e2", worker="w2"))

@@ -34,6 +34,7 @@ from headgate.core.turn import Asked, Turn
 Payload = Mapping[str, Any]
 UNASSIGNED_ERROR_ID: Final = "unassigned"
 STOPPED: Final = "The stream is stopped until somebody recovers it."
+STANDS: Final = "It stands until somebody recovers the stream."
 
 
 def decide_report(turn: Turn, policy: Policy) -> None:
@@ -226,6 +227,8 @@ def _error_raised(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> 
     keys = ("id", "code", "recoverable", "message", "first_seen_ms", "last_seen_ms")
     error = {**{key: given[key] for key in keys}, **{key: given.get(key, value) for key, value in blank.items()}}
     if error["recoverable"]:
+        if _stands(turn, error["id"]):
+            return STANDS
         turn.emit(cell.transition, cell.status, asked=turn.by_input, error=error)
         return None
     stops = _stops_all(turn.present, error)
@@ -241,10 +244,15 @@ def _stops_all(state: Payload, error: Payload) -> bool:
 
 
 def _error_cleared(turn: Turn, cell: Leads, payload: Payload, policy: Policy) -> str | None:
-    standing = turn.present["errors"].get(payload["error_id"])
-    if standing is not None and not standing["recoverable"]:
-        return "It stands until somebody recovers the stream."
+    if _stands(turn, payload["error_id"]):
+        return STANDS
     return None if _clear_error(turn, payload["error_id"]) else "There is no such error."
+
+
+def _stands(turn: Turn, error_id: str) -> bool:
+    """Say whether an error stands that only a person ends, whatever is reported under its id later."""
+    standing = turn.present["errors"].get(error_id)
+    return standing is not None and not standing["recoverable"]
 
 
 def _clear_error(turn: Turn, error_id: str) -> bool:
