@@ -38,6 +38,16 @@ def test_a_refused_command_repeated_with_its_id_is_refused_again_although_it_wou
     assert (answer["outcome"], answer["code"], story.status) == ("refused", "stream.is_not_started", "RUNNING")
 
 
+def test_a_dry_run_with_the_id_of_a_command_that_waits_takes_nothing_of_it_away() -> None:
+    story = Story().at("PAUSED")
+    story.command("resume", id="r")
+    (answer,) = outcomes(story.command("pause", id="r", dry_run=True))
+    assert (answer["code"], answer["repeated"], answer["dry_run"]) == ("command.pending", True, True)
+    assert story.state["checking"]["command_id"] == "r"
+    story.report("positions-checked", command_id="r", passed=True)
+    assert story.status == "RUNNING"
+
+
 def test_ids_are_remembered_for_a_bounded_window_of_commands() -> None:
     story = Story().at("NOT_STARTED")
     story.command("pause", id="old")

@@ -78,7 +78,7 @@ def _rehearsed(state: State | None, item: Input, policy: Policy) -> Turn:
         commands.decide_command(turn, policy)
         return turn
     if last.kind == "outcome":
-        would = {key: last.payload[key] for key in ("outcome", "code", "message", "hint")}
+        would = {key: last.payload[key] for key in ("outcome", "code", "message", "hint", "repeated")}
     else:
         would = {"outcome": "accepted", "message": "It would be scheduled and decided when due."}
     if would["outcome"] == "accepted" and not would.get("message"):
