@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from headgate_events.idleness.vigil import Spoken
+from headgate_events.idleness.vigil import Spoken, spoken_for
 from headgate_events.markers import ChannelId
 from headgate_events.names import cordoned_worker
 from headgate_events.records import Record
@@ -142,18 +142,7 @@ class Fleet:
 
         A channel counts as heard for three heartbeats; channels that nobody named are absent.
         """
-        found: dict[ChannelId, Spoken] = {}
-        for member in self._members.values():
-            until_s = member.seen_s + member.silent_after_s
-            for task in member.beat.get("tasks") or ():
-                if streams.get(task.get("stream", "")) != task.get("incarnation"):
-                    continue
-                for each in task.get("channels") or ():
-                    channel = ChannelId(task["stream"], each["topic"], each["partition"])
-                    if channel not in found or until_s > found[channel].until_s:
-                        claim = each["claim"] if each.get("status") == "IDLE" else None
-                        found[channel] = Spoken(until_s, claim, member.seen_s)
-        return found
+        return spoken_for(((each.beat, each.seen_s, each.silent_after_s) for each in self._members.values()), streams)
 
     def left_open(self, stream: str, incarnation: int, now_s: float) -> tuple[tuple[str, str], ...]:
         """Return (transactional id, instance) of workers that fell silent while they ran this stream."""

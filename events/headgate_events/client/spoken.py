@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from headgate_events.idleness.vigil import Spoken
+from headgate_events.idleness.vigil import Spoken, spoken_for
 from headgate_events.markers import ChannelId
 from headgate_events.names import cordoned_worker
 from headgate_events.records import Record
@@ -47,15 +47,4 @@ class Speakers:
 
     def spoken_for(self, streams: Mapping[str, int]) -> dict[ChannelId, Spoken]:
         """Return what was said last of the channels of these streams (name and incarnation), the newest of each."""
-        found: dict[ChannelId, Spoken] = {}
-        for beat, heard_s, lasts_s in self._beats.values():
-            until_s = heard_s + lasts_s
-            for task in beat.get("tasks") or ():
-                if streams.get(task.get("stream", "")) != task.get("incarnation"):
-                    continue
-                for each in task.get("channels") or ():
-                    channel = ChannelId(task["stream"], each["topic"], each["partition"])
-                    if channel not in found or until_s > found[channel].until_s:
-                        claim = each["claim"] if each.get("status") == "IDLE" else None
-                        found[channel] = Spoken(until_s, claim, heard_s)
-        return found
+        return spoken_for(self._beats.values(), streams)

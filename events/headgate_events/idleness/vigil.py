@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from headgate_events.idleness.alignment import UNKNOWN_TOPIC
 from headgate_events.markers import ChannelId
@@ -31,6 +31,28 @@ class Spoken(NamedTuple):
     until_s: float
     idle_claim: int | None = None
     heard_s: float = 0.0
+
+
+def spoken_for(
+    beats: Iterable[tuple[Mapping[str, Any], float, float]], streams: Mapping[str, int]
+) -> dict[ChannelId, Spoken]:
+    """Return what heartbeats say of the channels of these streams (name and incarnation), the newest of each.
+
+    Each heartbeat comes with when it was heard and for how long it counts, in seconds. Channels that nobody named are
+    absent.
+    """
+    found: dict[ChannelId, Spoken] = {}
+    for beat, heard_s, lasts_s in beats:
+        until_s = heard_s + lasts_s
+        for task in beat.get("tasks") or ():
+            if streams.get(task.get("stream", "")) != task.get("incarnation"):
+                continue
+            for each in task.get("channels") or ():
+                channel = ChannelId(task["stream"], each["topic"], each["partition"])
+                if channel not in found or until_s > found[channel].until_s:
+                    claim = each["claim"] if each.get("status") == "IDLE" else None
+                    found[channel] = Spoken(until_s, claim, heard_s)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
