@@ -151,15 +151,11 @@ class Inheritance:
             return
         self._vigil_s = now_s + VIGIL_EVERY_S
         spoken_for: Mapping[ChannelId, Spoken] = self._upstreams.spoken_for
-        holds = self._vigil.holds(self._writers, now_s, spoken_for)
+        holds = self._vigil.keep(self._alignment, self._writers, now_s, spoken_for)
         for channel, hold in holds.items():
             if hold.reason == "SUSPECT" and channel not in self._holds:
                 logger.warning("suspect", action="task.suspect", source=self._topic, because=hold.because)
         self._holds = holds
-        self._alignment.hold(holds.keys())
-        runs = {each.stream: each.started_epoch for each in self._writers}
-        for channel, claim in self._vigil.confirmed(spoken_for).items():
-            self._alignment.confirm(channel, claim, runs.get(channel.stream, 0))
 
     def _release(self, reached: Positions, now_s: float) -> None:
         """Let take effect what may: at once where nothing was read since the last look, else after another one."""

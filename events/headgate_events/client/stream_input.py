@@ -238,11 +238,7 @@ class StreamInput:
     def _keep_vigil(self, now_s: float) -> None:
         spoken_for = self._speakers.spoken_for({each.stream: each.incarnation for each in self._writers})
         self._vigil.patience_s = self._speakers.patience_s or PATIENCE_S
-        self._holds = self._vigil.holds(self._writers, now_s, spoken_for)
-        self._alignment.hold(self._holds.keys())
-        runs = {each.stream: each.started_epoch for each in self._writers}
-        for channel, claim in self._vigil.confirmed(spoken_for).items():
-            self._alignment.confirm(channel, claim, runs.get(channel.stream, 0))
+        self._holds = self._vigil.keep(self._alignment, self._writers, now_s, spoken_for)
 
     def _take_markers(self, wait_s: float) -> None:
         for marker in self._feed.take(wait_s):

@@ -11,11 +11,11 @@ Pure: heartbeats and markers come in as "heard until", and seconds are of one st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from headgate_events.idleness.alignment import UNKNOWN_TOPIC
+from headgate_events.idleness.alignment import UNKNOWN_TOPIC, Alignment
 from headgate_events.markers import ChannelId
 from headgate_events.upstreams import Upstream
 
@@ -102,6 +102,21 @@ class Vigil:
         self._let_go_s |= dict.fromkeys(self._held.keys() - found.keys(), now_s)
         self._held = found
         return found
+
+    def keep(
+        self,
+        alignment: Alignment[Any],
+        upstreams: Collection[Upstream],
+        now_s: float,
+        spoken_for: Mapping[ChannelId, Spoken],
+    ) -> dict[ChannelId, Hold]:
+        """Hold in an alignment what has to be held, let the rest go, and return what is held."""
+        holds = self.holds(upstreams, now_s, spoken_for)
+        alignment.hold(holds.keys())
+        runs = {each.stream: each.started_epoch for each in upstreams}
+        for channel, claim in self.confirmed(spoken_for).items():
+            alignment.confirm(channel, claim, runs.get(channel.stream, 0))
+        return holds
 
     def confirmed(self, spoken_for: Mapping[ChannelId, Spoken]) -> dict[ChannelId, int]:
         """Return the channels that a heartbeat says are idle, with the claim by which they are.
