@@ -15,10 +15,12 @@ from typing import Any
 import orjson
 import typer
 
+from headgate.cli import connection as connections
 from headgate.cli.exits import OK
 from headgate.cli.options import Where
 from headgate.cli.output import Format, note, say, several, structured, table
 from headgate.cli.reaching import reach
+from headgate.cli.target import Target
 from headgate.cli.verbs import target_of
 from headgate.cli.wording import safe, when
 from headgate.settings import Settings, load_settings
@@ -121,6 +123,8 @@ def _letters(stream: str, code: str | None, where: Where) -> Iterator[dict[str, 
     reach(target)
     with closing(TopicOfLetters(settings, topic)) as reader:
         known = look(reader.read())
+        if reader.missing:
+            _must_exist(stream, target)
         for batch in reader.read():
             for record in batch:
                 if is_retried(record):
@@ -134,19 +138,31 @@ def _letters(stream: str, code: str | None, where: Where) -> Iterator[dict[str, 
                     yield letter
 
 
+def _must_exist(stream: str, target: Target) -> None:
+    """Raise NotFound where a stream without a topic of dead letters is none at all: perhaps its name is misspelt."""
+    with connections.open_connection(target) as connection:
+        if stream not in connection.states():
+            raise NotFound(f"There is no stream {stream} in {target.namespace}.", hint="See `headgate get`.")
+
+
 class TopicOfLetters:
-    """The dead-letters topic of a stream, to be read as often as is needed. One thread owns it."""
+    """The dead-letters topic of a stream, to be read as often as is needed. One thread owns it.
+
+    `missing` says after the first reading whether there is no such topic (yet).
+    """
 
     def __init__(self, settings: Settings, topic: str) -> None:
         from headgate_events.client.reader import TopicReader
 
         self._reader = TopicReader(settings.bootstrap_servers, topic, settings.kafka)
+        self.missing = False
 
     def read(self) -> Iterator[Sequence[Record]]:
         """Yield batches from the beginning to the present end; none where there is no topic yet."""
         try:
             count = self._reader.partitions(TIMEOUT_S)
         except TopicsMissing:
+            self.missing = True
             return  # it is made when the first stream asks for it
         self._reader.start(dict.fromkeys(range(count)))
         yield from self._reader.to_now(TIMEOUT_S)

@@ -15,6 +15,7 @@ from tests.integration.worker.conftest import Headgate, numbers
 from tests.support.eventually import eventually
 
 Command = Callable[..., str]
+STOPS = {"source": {"kind": "kafka", "topic": "anything"}, "destination": {"kind": "discard"}, "on_error": "stop"}
 BEAR = "tests.integration.worker.transforms:bear_unless"
 
 
@@ -87,7 +88,10 @@ def test_what_was_set_aside_is_listed_shown_and_exported_as_it_was(headgate: Hea
     shown = json.loads(command("dead-letters", "show", "orders", letter["number"], "-o", "json"))
     assert shown == letter == json.loads(command("dead-letters", "export", "orders"))
     command("dead-letters", "show", "orders", "0:999999", code=2)
-    assert command("dead-letters", "list", "never-was") == ""
+    for what in ("list", "export"):
+        assert command("dead-letters", what, "never-was", code=2) == ""
+    headgate.done(headgate.commands.create("no-letters", STOPS))
+    assert command("dead-letters", "list", "no-letters") == ""
     described = command("describe", "orders")
     assert "Now, by the workers' heartbeats:" in described
     assert "a: running, 1 partition, 0 records in flight" in described
