@@ -45,6 +45,10 @@ class Record:
         return next((value for key, value in reversed(self.headers) if key == name), None)
 
 
+KEPT = {"retention.ms": "-1"}
+"""A test's records may be of any year, and every five minutes a broker deletes what is a week old by its timestamp."""
+
+
 class Topics:
     """Makes topics that are usable when the call returns. Not shared between threads."""
 
@@ -59,7 +63,7 @@ class Topics:
         """
         full = f"{self._namespace}.{name}"
         made = self._admin.create_topics(
-            [NewTopic(full, num_partitions=partitions, replication_factor=1, config=dict(config or {}))],
+            [NewTopic(full, num_partitions=partitions, replication_factor=1, config={**KEPT, **(config or {})})],
             operation_timeout=REQUEST_S,
             request_timeout=REQUEST_S,
         )
