@@ -29,15 +29,16 @@ def test_groups_have_positions_of_their_own(cluster: Cluster, clients: Clients) 
     assert other.committed([partition], 30.0) == {}
 
 
-def test_a_position_before_the_start_is_lost(cluster: Cluster, clients: Clients) -> None:
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_position_before_the_start_is_lost(cluster: Cluster, clients: Clients, start: int) -> None:
     topic = cluster.topic("source")
     partition = TopicPartition(topic, 0)
     clients.write(topic, *[b"%d" % number for number in range(10)])
     cluster.delete_records({partition: 6})
-    reading = clients.reader(topic, start=2)
+    reading = clients.reader(topic, start=start)
     with pytest.raises(PositionLost) as caught:
         reading.until(lambda: False, "an error")
-    assert (caught.value.topic, caught.value.partition) == (topic, 0)
+    assert (caught.value.topic, caught.value.partition, caught.value.position) == (topic, 0, start)
     assert reading.records == []
     assert reading.consumer.range(partition, 30.0).start == 6
     reading.consumer.seek({partition: 6})

@@ -410,6 +410,5 @@ def _where(message: Message) -> TopicPartition:
 def _message_error(message: Message, error: KafkaError) -> LogError:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     at = TopicPartition(topic, partition) if topic is not None and partition is not None and partition >= 0 else None
-    return translate(
-        error, f"reading {topic}" if topic else "reading", at=at, position=offset if offset and offset >= 0 else None
-    )
+    position = offset if offset is not None and offset >= 0 else None
+    return translate(error, f"reading {topic}" if topic else "reading", at=at, position=position)
