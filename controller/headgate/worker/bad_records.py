@@ -41,8 +41,13 @@ class BadRecords:
         self._refused: dict[tuple[TopicPartition, int], RecordRefused] = {}
 
     def take_on(self, pipeline: Pipeline, destination: Destination) -> None:
-        """Go on by a revision's settings, with a destination that is open. Raises LogError."""
+        """Go on by a revision's settings, with a destination that is open. Raises LogError.
+
+        What was refused was so by the settings before, or in the run before: it is tried again.
+        """
         before, self._pipeline = self._pipeline, pipeline
+        if pipeline is not before:
+            self._refused.clear()
         config = pipeline.config
         if before is None or before.config.error_limit != config.error_limit:
             self._limit = ErrorLimit(config.error_limit.errors, config.error_limit.records)
@@ -58,11 +63,14 @@ class BadRecords:
         return bool(self._refused)
 
     def refuse(self, refused: RecordRefused) -> bool:
-        """Remember a record that the destination refuses, for when it comes again; False when there are too many."""
-        record = refused.origin
-        if len(self._refused) >= MAX_REFUSED:
+        """Remember a record that the destination refuses, for when it comes again.
+
+        False when there are too many, and when it was remembered: then it has come again, and stops the stream.
+        """
+        place = partition_of(refused.origin), refused.origin.offset() or 0
+        if place in self._refused or len(self._refused) >= MAX_REFUSED:
             return False
-        self._refused[partition_of(record), record.offset() or 0] = refused
+        self._refused[place] = refused
         return True
 
     def up_to_refused(self, records: Sequence[Any]) -> tuple[Sequence[Any], RecordRefused | None]:

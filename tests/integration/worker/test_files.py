@@ -117,6 +117,25 @@ def test_a_record_that_does_not_fit_is_passed_over_and_the_others_go_on(headgate
     assert headgate.get("orders").status == "RUNNING"
 
 
+@pytest.mark.parametrize("isolate", ["stream", "partition"])
+def test_what_was_refused_is_tried_again_by_what_a_person_changed(
+    headgate: Headgate, tmp_path: Path, isolate: str
+) -> None:
+    headgate.worker("a")
+    source = start(headgate, "jsonl", tmp_path / "out", seconds=0.3, isolate=isolate)
+    headgate.plain_producer().produce(source, b"1", partition=0)
+    headgate.plain_producer().flush(WAIT_S)
+    failed = headgate.until_status("orders", "FAILED_PERMANENTLY")
+    assert {each.code for each in failed.errors.values()} == {"destination.record_refused"}
+    config = failed.config.model_dump(mode="json")
+    config["destination"]["record"] = "envelope"
+    headgate.done(headgate.commands.modify("orders", config))
+    headgate.done(headgate.commands.recover("orders"))
+    eventually(lambda: list((tmp_path / "out").glob("*.jsonl")), WAIT_S, "the record is in a file")
+    state = headgate.get("orders")
+    assert (state.status, state.errors) == ("RUNNING", {})
+
+
 def test_a_folder_that_is_not_there_is_said_before_the_stream_starts(headgate: Headgate, tmp_path: Path) -> None:
     headgate.worker("a")
     source = headgate.source("source", 3)
