@@ -125,6 +125,7 @@ def _letters(stream: str, code: str | None, where: Where) -> Iterator[dict[str, 
         known = look(reader.read())
         if reader.missing:
             _must_exist(stream, target)
+            return
         for batch in reader.read():
             for record in batch:
                 if is_retried(record):
