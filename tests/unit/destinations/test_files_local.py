@@ -12,6 +12,7 @@ import pytest
 
 from headgate.destinations.files.journal import Journal
 from headgate.destinations.files.kinds import JsonLinesFiles
+from headgate.destinations.files.lines import parsed_lines
 from headgate.destinations.files.local import LocalFiles
 from headgate.ports.connectors import ConnectorUnavailable
 from headgate.ports.destination import RecordRefused, StaleOwner, Token
@@ -85,6 +86,35 @@ def test_a_value_that_is_no_object_is_refused_and_named(kind: str, value: bytes 
     destination.forward([*good, record(0, 4)])
     destination.commit({P0: Committed(5)}, None)
     assert read(tmp_path) == {0: [0, 1, 2, 4]}
+
+
+JSON = [
+    b'{"a":-0.5e-7, "b":[true,false,null,{}], "c":{"d":"\\ud83d\\ude00 \\u00e4\\/"}}',
+    b' \t{"a" : 1 }',
+    b'{"a":1e999}',
+    b'{"a":' + b"9" * 400 + b"}",
+    b'{"a":1,"a":2}',
+    '{"\u00e4":"\u20ac \x7f"}'.encode(),
+    b'{"a":' + b"[" * 200 + b"]" * 200 + b"}",
+]
+NO_JSON = [
+    *(b'{"a":%s}' % each for each in b"NaN -Infinity 01 1. .5 +1 1e 0x1 tru [1,]".split()),
+    *(b'{"a":"%s"}' % each for each in b"\xff \xed\xa0\x80 \\x \\u12 \\ud800 \x01 a|b".replace(b"|", b"\n").split(b" ")),
+    *b'| |{,}|{"a":1,}|{"a"1}|{a:1}|{} {}|{}x|{}\x00|\xef\xbb\xbf{}|{"\xff":1}'.split(b"|"),
+    b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+]
+
+
+@pytest.mark.parametrize("value", JSON, ids=range(len(JSON)))
+def test_every_json_object_is_a_line(value: bytes) -> None:
+    assert isinstance(json.loads(value), dict)
+    assert parsed_lines([b"{}", value], [record(0, 0), record(0, 1)]) == b"{}\n" + value + b"\n"
+
+
+@pytest.mark.parametrize("value", NO_JSON, ids=range(len(NO_JSON)))
+def test_what_is_not_quite_json_is_refused(value: bytes) -> None:
+    with pytest.raises(RecordRefused, match="at 1"):
+        parsed_lines([b"{}", value, b"{}"], [record(0, 0), record(0, 1), record(0, 2)])
 
 
 def test_two_halves_of_an_object_do_not_make_one_of_two_records(tmp_path: Path) -> None:
