@@ -167,8 +167,8 @@ def run(
     worker.start()
     for kill in range(kills):
         due = commands * (kill + 1) // kills
-        load.send((due - load.sent) // 2)
         seen = worker.answered.total() + worker.transitions
+        load.send((due - load.sent) // 2)
         eventually(
             lambda seen=seen: worker.answered.total() + worker.transitions > seen,  # type: ignore[misc]
             RECOVERY_S,
