@@ -82,7 +82,10 @@ class Step:
 
 
 class Projector:
-    """One projector process. One thread owns it; only `stop` may be called from elsewhere, also by a signal handler."""
+    """One projector process. One thread owns it.
+
+    Only `stop`, also by a signal handler, and `active` may be asked for from elsewhere.
+    """
 
     def __init__(
         self, *, log: Log, topics: Topics, clock: Clock, settings: ProjectorSettings, draw: Callable[[], float]
@@ -116,7 +119,7 @@ class Projector:
     @property
     def active(self) -> frozenset[int]:
         """The partitions whose inputs are being folded now."""
-        return frozenset(number for number, each in self._owned.items() if each.phase == "active")
+        return frozenset(number for number, each in list(self._owned.items()) if each.phase == "active")
 
     def stop(self) -> None:
         """Ask `run` to end after the step at hand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -119,6 +119,18 @@ class House:
         """Wait for the one final outcome of an input."""
         (found,) = eventually(lambda: self.outcomes(input_id), timeout_s, f"{input_id} is answered", 0.1)
         return found
+
+    def accepted(self, input_ids: Sequence[str], timeout_s: float = ANSWERED_S) -> None:
+        """Wait until each of these inputs has its one final outcome, which accepts it. One look is for all of them."""
+
+        def answers() -> list[dict[str, Any]]:
+            found = [each for each in self.history() if each["kind"] == "outcome" and each["input_id"] in input_ids]
+            assert len(found) >= len(input_ids), f"{len(found)} answers"
+            return found
+
+        found = eventually(answers, timeout_s, f"{len(input_ids)} inputs are answered", 0.1)
+        assert sorted(each["input_id"] for each in found) == sorted(input_ids)
+        assert {each["outcome"] for each in found} == {"accepted"}
 
     def status(self, stream: str, wanted: str, timeout_s: float = ANSWERED_S) -> dict[str, Any]:
         """Wait until the state topic says that a stream has this status, and return its state."""
