@@ -11,6 +11,7 @@ from headgate.demo.checker import Arrival, Bounds, Findings, Verdict, check_dest
 from headgate.demo.flights import AIRPORTS, Flight
 from headgate.demo.scene import STREAM, Scene
 from headgate.demo.view import View
+from headgate_events.client.channels import ActivityEdge
 from headgate_events.client.history import HistoryReader
 from headgate_events.client.sequence import Entry
 from headgate_events.idleness.signals import Status
@@ -72,11 +73,12 @@ def all_idle(scene: Scene) -> bool:
     )
 
 
-def is_active(scene: Scene, partition: int) -> bool:
-    """Whether the workers have said ACTIVE of one airport."""
-    scene.activity.refresh(ACTIVITY_TIMEOUT_S)
-    channels = scene.activity.table.channels(STREAM)
-    return any(each.channel.partition == partition and each.status is Status.ACTIVE for each in channels)
+def has_woken(said: Sequence[ActivityEdge], partition: int) -> bool:
+    """Whether the workers have said ACTIVE of one airport; by now they may have said IDLE again."""
+    return any(
+        each.channel is not None and each.channel.partition == partition and each.status is Status.ACTIVE
+        for each in said
+    )
 
 
 def check_idle(view: View, scene: Scene) -> None:
@@ -105,8 +107,11 @@ def check_idle(view: View, scene: Scene) -> None:
     )
 
 
-def check_woken(view: View, scene: Scene, flight: Flight) -> None:
-    """Show who woke with the first departure after a silence, and check that nobody else did."""
+def check_woken(view: View, scene: Scene, flight: Flight, said: Sequence[ActivityEdge]) -> None:
+    """Show who woke with the first departure after a silence, and check that nobody else did.
+
+    `said` is everything that was said since all were IDLE.
+    """
     silent = scene.flights[: scene.traffic.silence_at]
     last = next(each for each in reversed(silent) if each.origin == flight.origin)
     minutes = (flight.timestamp_ms - last.timestamp_ms) // 60_000
@@ -114,13 +119,16 @@ def check_woken(view: View, scene: Scene, flight: Flight) -> None:
         f"{flight.carrier} {flight.number} to {flight.destination} leaves {flight.origin} at {flight.departed[11:]}, "
         f"{minutes // 60} h {minutes % 60} min after the last one."
     )
-    statuses = {AIRPORTS[each.channel.partition]: each.status for each in scene.activity.table.channels(STREAM)}
     others = [airport for airport in AIRPORTS if airport != flight.origin]
     view.check(
-        statuses.get(flight.origin) is Status.ACTIVE and all(statuses.get(each) is Status.IDLE for each in others),
+        has_woken(said, flight.partition)
+        and {each.channel.partition for each in said if each.channel} == {flight.partition},
         f"{flight.origin} is ACTIVE with it; {' and '.join(others)} are IDLE still",
     )
-    view.check(scene.activity.table.status(STREAM) is Status.ACTIVE, "so the stream as a whole is ACTIVE")
+    view.check(
+        any(each.channel is None and each.status is Status.ACTIVE for each in said),
+        "so the stream as a whole is ACTIVE",
+    )
 
 
 def check_month(view: View, scene: Scene, thresholds: tuple[int, int], bounds: Sequence[Bounds] | None) -> Verdict:
