@@ -79,7 +79,7 @@ class Clients:
         """Return the full name of a group."""
         return f"{self.cluster.name}.{name}"
 
-    def transactional(self, name: str = "writer", timeout_ms: int = 20_000) -> TransactionalProducer:
+    def transactional(self, name: str = "writer", timeout_ms: int = 60_000) -> TransactionalProducer:
         """Make a producer of transactions, and initialise it."""
         producer = self.log.transactional_producer(f"{self.cluster.name}.{name}", timeout_ms=timeout_ms)
         self._producers.append(producer)

@@ -112,7 +112,7 @@ def test_positions_from_a_replaced_member_are_refused(cluster: Cluster, clients:
 
 def test_a_transaction_that_nobody_ends_times_out_and_fences_its_producer(cluster: Cluster, clients: Clients) -> None:
     topic = cluster.topic("destination")
-    producer = clients.transactional(timeout_ms=2_000)
+    producer = clients.transactional(timeout_ms=5_000)
     producer.begin()
     producer.produce(topic, b"open")
     everything = clients.reader(topic, isolation="read_uncommitted")
