@@ -138,11 +138,18 @@ class Story:
         view.step("Nothing reaches the destination while it is paused")
         count = len(AIRPORTS)
         before, source_before = scene.cluster.ends(scene.destination, count), scene.cluster.ends(scene.source, count)
+        began = time.monotonic()
         scene.watch_for(QUIET_S)
+        scene.wait_until(
+            "traffic on every partition of the source",
+            lambda: _moved(source_before, scene.cluster.ends(scene.source, count)),
+            FLOW_TIMEOUT_S,
+        )
+        took_s = time.monotonic() - began
         after, source_after = scene.cluster.ends(scene.destination, count), scene.cluster.ends(scene.source, count)
         grown = [late - early for early, late in zip(source_before, source_after, strict=True)]
         view.say(
-            f"The broker was asked twice, {QUIET_S:g} s apart, where the partitions end: in offsets, which count what "
+            f"The broker was asked twice, {took_s:.0f} s apart, where the partitions end: in offsets, which count what "
             "is uncommitted and the marks of transactions, too."
         )
         view.check(min(grown) > 0, f"the source grew on every partition, by {_counted(grown)} departures")
