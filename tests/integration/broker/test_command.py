@@ -122,7 +122,7 @@ def test_in_the_foreground_it_is_stopped_by_ctrl_c_and_by_stop(shell: Shell) -> 
                 assert shell("stop")[0] == 0
             else:
                 process.send_signal(signal.SIGINT)
-            assert process.wait(40) == 0
+            assert process.wait(60) == 0
         assert not shell.status()["running"]
 
 

@@ -216,7 +216,7 @@ def test_when_its_owner_is_killed_the_broker_is_gone_and_so_is_its_folder() -> N
         finally:
             owner.kill()
     try:
-        eventually(lambda: not Path(folder).exists(), 30, "the temporary folder is removed")
+        eventually(lambda: not Path(folder).exists(), 60, "the temporary folder is removed")
         assert start_of(int(pid)) == ""
         assert answers(address, timeout_s=1) is not None
     finally:
