@@ -304,9 +304,9 @@ class Database:
         self.administrator("ALTER DATABASE {} ALLOW_CONNECTIONS true", sql.Identifier(self.name))
 
     def cut_connections(self) -> int:
-        """End every connection of workers to this database, as an administrator may; return how many."""
+        """End every connection of workers to this database, as an administrator may; return how many are gone."""
         ended = self.administrator(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
             "WHERE datname = {} AND application_name LIKE 'headgate/%'",
             sql.Literal(self.name),
         )
@@ -321,7 +321,7 @@ class Database:
         self.administrator("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
         self.administrator("ALTER DATABASE {} CONNECTION LIMIT -1", name)
         self.administrator(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {}", sql.Literal(self.name)
+            "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = {}", sql.Literal(self.name)
         )
         self.run("DROP OWNED BY CURRENT_USER CASCADE")
 

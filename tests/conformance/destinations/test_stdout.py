@@ -81,12 +81,13 @@ def test_a_reader_that_is_gone_is_said_in_one_clear_sentence(pipe: Pipe) -> None
 def test_a_reader_that_does_not_read_holds_the_stream_up_for_a_bounded_time(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headgate.destinations.stdout.WRITE_S", 0.2)
     records = [MadeRecord("made", 0, offset, b"x" * 10_000) for offset in range(20)]
     pipe.destination.open()
     pipe.destination.forward(records)
-    with pytest.raises(ConnectorUnavailable, match="read this worker's standard output"):
-        pipe.destination.commit({}, None)
+    with monkeypatch.context() as hurried:
+        hurried.setattr("headgate.destinations.stdout.WRITE_S", 0.2)
+        with pytest.raises(ConnectorUnavailable, match="read this worker's standard output"):
+            pipe.destination.commit({}, None)
 
     # The reader goes on: what the task hands over again begins on a line of its own.
     taken: list[bytes] = []

@@ -173,8 +173,13 @@ def test_a_connection_that_is_cut_before_the_commit_is_no_doubt_and_nothing_was_
     assert amounts(stand) == []
 
 
-def holding(stand: Stand, monkeypatch: pytest.MonkeyPatch, at: str) -> tuple[Owner, Callable[[], Exception | None]]:
-    """Return an owner that stands still in the middle of a commit, and what lets it go on and tells how it ended."""
+def holding(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, at: str, first: str = "SELECT 1"
+) -> tuple[Owner, Callable[[], Exception | None]]:
+    """Return an owner that stands still in the middle of a commit, and what lets it go on and tells how it ended.
+
+    It runs the statement `first` before it stands still.
+    """
     owner = stand.begun()
     owner.forward([made(0, {"amount": 0})])
     own, real = session_of(owner), getattr(Session, at)
@@ -183,6 +188,7 @@ def holding(stand: Stand, monkeypatch: pytest.MonkeyPatch, at: str) -> tuple[Own
 
     def stop(session: Session, *arguments: Any) -> Any:
         if session is own:
+            session.run(first)
             reached.set()
             assert released.wait(60.0)
         return real(session, *arguments)
@@ -228,8 +234,7 @@ def test_an_heir_waits_for_a_commit_that_is_under_way_and_begins_behind_it(
 def test_a_worker_that_stopped_between_its_positions_and_its_commit_is_ended_by_the_server(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_SET_UP", sessions._SET_UP.replace("10000", "300"))
-    _, go_on = holding(stand, monkeypatch, "commit")
+    _, go_on = holding(stand, monkeypatch, "commit", "SET idle_in_transaction_session_timeout = 300")
     heir = stand.owner(worker="worker-b")
     assert heir.begin(PARTITION) == {}
     heir.forward([made(0, {"amount": 0})])

@@ -239,10 +239,10 @@ def test_a_lock_of_somebody_else_is_waited_for_and_then_retried(stand: Stand, mo
 def test_statements_that_take_too_long_make_the_next_commits_smaller(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_SET_UP", sessions._SET_UP.replace("25000", "300"))
+    monkeypatch.setattr(sessions, "_SET_UP", sessions._SET_UP.replace("25000", "2000"))
     stand.run(
         "CREATE TABLE orders (a int); CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN PERFORM pg_sleep(0.001); RETURN new; END$$; "
+        "$$BEGIN PERFORM pg_sleep(0.01); RETURN new; END$$; "
         "CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow()"
     )
     owner = stand.begun()
