@@ -26,8 +26,9 @@ from tests.support.kafka import Record, Topics, admin, read_to_end
 WAIT_S = 30.0
 PARTITIONS = 2
 FAST = {
-    "worker_heartbeat_interval_ms": 300,
-    "worker_session_timeout_ms": 3_000,
+    # These workers are threads of the test's process and never die: silence would be a machine that stood still.
+    "worker_heartbeat_interval_ms": 2_000,
+    "worker_session_timeout_ms": 30_000,
     "worker_source_check_s": 1.0,
     "worker_shutdown_timeout_s": 15.0,
     "transform_modules": "tests.integration.worker.transforms",
