@@ -149,12 +149,12 @@ def test_a_silent_stream_falls_asleep_and_wakes_and_is_deleted_once_it_was_idle_
         "destination": {"kind": "kafka", "topic": destination, "partition": "source"},
     }
     idleness: dict[str, Any] = {"idle_after_s": 0.3, "flap_damping": False}
-    headgate.create_and_start("orders", **config, idleness=idleness | {"auto_pause_after_s": 0.5})
     producer = Producer({"bootstrap.servers": headgate.servers, "transactional.id": f"{headgate.namespace}.rival"})
     producer.init_transactions(WAIT_S)
     producer.begin_transaction()
     producer.produce(source, b"1", partition=0)
     producer.commit_transaction(WAIT_S)  # a control record at the tail, which is to wake nobody
+    headgate.create_and_start("orders", **config, idleness=idleness | {"auto_pause_after_s": 0.5})
     headgate.until_moved(destination, 1)
     asleep = headgate.until_status("orders", "PAUSED")
     assert (asleep.last.actor, asleep.tasks) == ("auto-pause", {})

@@ -47,7 +47,7 @@ def test_a_stream_until_the_end_moves_what_was_there_and_is_finished_whatever_co
     assert (last["watermark"], last["evidence"]["position"], last["evidence"]["end"]) == (MAX, 10, 10)
     assert last["channels_total"] == 2
     assert last["dest_offsets"]["0"] >= 10
-    assert told(headgate) == (Status.FINISHED, MAX)
+    eventually(lambda: told(headgate) == (Status.FINISHED, MAX), WAIT_S, "a reader of the markers knows the end")
     headgate.produce(source, 10, start=20, partitions=2)
 
     headgate.stop_worker("a")  # the heir keeps the end that the start found, and says again that it is reached
@@ -97,9 +97,8 @@ def test_an_idle_partition_that_comes_to_its_end_without_a_record_says_active_be
     assert idle["watermark"] == active["watermark"] < finished["watermark"] == MAX
 
     # One finished and the others idle: the stream is idle, and its event time stays where the idle ones are.
-    status, watermark = told(headgate)
-    assert status is Status.IDLE
-    assert watermark == edges(headgate, "orders")[1][-1]["watermark"] != MAX
+    eventually(lambda: told(headgate)[0] is Status.IDLE, WAIT_S, "the stream is idle")
+    assert told(headgate)[1] == edges(headgate, "orders")[1][-1]["watermark"] != MAX
     headgate.produce(source, 2, start=6, partitions=2)  # partition 0 is read no further, partition 1 has no end
     until_said(
         headgate,

@@ -59,13 +59,13 @@ def test_a_destination_that_does_not_answer_is_retried_until_it_does(headgate: H
         destination={"kind": "weather"},
         retry={"initial_s": 0.1, "max_s": 0.4},
     )
-    headgate.produce(source, 10, partitions=1)
     weather.off.set()
+    headgate.produce(source, 10, partitions=1)
     failed = headgate.until_status("orders", "FAILED")
     (error,) = failed.errors.values()
     assert (error.code, error.recoverable, error.worker) == ("connector.unavailable", True, "a")
     assert error.message == "The test's destination does not answer."
-    headgate.until("orders", "counts its retries", lambda state: max(e.count for e in state.errors.values()) >= 4)
+    headgate.until("orders", "counts its retries", lambda state: any(e.count >= 4 for e in state.errors.values()))
 
     headgate.done(headgate.commands.pause("orders"))
     draining = headgate.until("orders", "shows the error under the drain", lambda state: state.errors)
@@ -89,8 +89,8 @@ def test_a_partition_that_appears_during_a_drain_is_drained_too(headgate: Headga
         destination={"kind": "weather"},
         retry={"initial_s": 0.1, "max_s": 0.4},
     )
-    headgate.produce(source, 10, partitions=1)
     weather.off.set()
+    headgate.produce(source, 10, partitions=1)
     headgate.until_status("orders", "FAILED")
     headgate.done(headgate.commands.pause("orders"))
     headgate.until("orders", "has listed its source", lambda state: state.drain and state.drain.listed)
@@ -125,7 +125,7 @@ def test_a_record_that_the_transform_cannot_bear_stops_the_stream_there_and_reco
     assert (error.topic, error.partition, error.offset) == (source, 0, 42)
     assert "ValueError: cannot bear 42" in error.message
     assert "Traceback" not in error.message
-    assert numbers(headgate.read(destination)) == list(range(42)), "what came before it is written, once"
+    assert numbers(headgate.until_moved(destination, 42)) == list(range(42)), "what came before it is written, once"
 
     headgate.done(
         headgate.commands.recover("orders", {"policy": "skip", "topic": source, "partition": "0", "records": 1})

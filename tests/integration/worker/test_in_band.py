@@ -98,12 +98,13 @@ def test_a_stream_that_reads_them_moves_the_records_alone_and_its_receipt_holds(
         destination={"kind": "kafka", "topic": last, "partition": "source"},
         receipt_digest=True,
     )
+    until_said(headgate, "orders", {0: ["IDLE"]})
     headgate.produce(source, 20, partitions=1)
-    until_said(headgate, "orders", {0: ["ACTIVE", "IDLE"]})
+    until_said(headgate, "orders", {0: ["IDLE", "ACTIVE", "IDLE"]})
     headgate.until_moved(last, 20)
     data, markers = split(headgate.read(between))
     for partition in range(2):
-        assert [each[2] for each in edges_of(markers, partition)] == ["ACTIVE", "IDLE"]
+        assert [each[2] for each in edges_of(markers, partition)] == ["IDLE", "ACTIVE", "IDLE"]
         stand_in_order(data, markers, partition)
     # What it takes over from the side markers holds at the place to which it read, which markers among records moved.
     eventually(

@@ -45,8 +45,8 @@ def test_a_transform_that_blocks_makes_a_stream_stalled_until_it_moves_again(
     headgate.until_status("orders", "DRAINING")
     capsys.readouterr()
     where = ["--bootstrap-servers", headgate.servers, "-n", headgate.namespace]
-    assert main.run(["watch", "orders", "--timeout", "2s", *where]) == 0
+    assert main.run(["watch", "orders", "--timeout", "6s", *where]) == 0
     assert "0 of 1 partitions drained  a: running, 1 partition" in capsys.readouterr().out
     (tmp_path / "now").touch()
     headgate.until_status("orders", "PAUSED")
-    assert numbers(headgate.read(destination)) == list(range(21))
+    assert numbers(headgate.until_moved(destination, 21)) == list(range(21))

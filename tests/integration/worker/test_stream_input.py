@@ -8,6 +8,7 @@ from confluent_kafka import Message, Producer
 
 from tests.integration.worker.conftest import WAIT_S, Headgate
 from tests.integration.worker.test_downstream import stream, until_edges
+from tests.support.eventually import eventually
 from tests.support.stream_input import reading
 
 TIMED: dict[str, Any] = {"event_time": {"source": "timestamp"}}
@@ -40,8 +41,12 @@ def test_a_program_gets_records_watermarks_and_statuses_in_order_and_the_same_ag
         program.until(again)
         headgate.done(headgate.commands.pause("orders"))
         headgate.until_status("orders", "PAUSED")
-        program.until([*again, "ACTIVE"])
-        assert [(each.reason, each.because) for each in program.input.holds] == [("HELD", "orders is PAUSED")]
+
+        def held() -> bool:
+            program.until([*again, "ACTIVE"])
+            return [(each.reason, each.because) for each in program.input.holds] == [("HELD", "orders is PAUSED")]
+
+        eventually(held, WAIT_S, "it is told why")  # while orders was DRAINING, that was the reason
         headgate.done(headgate.commands.delete("orders"))
         program.until([*again, "ACTIVE", "IDLE"])
         assert program.input.upstreams == ()
