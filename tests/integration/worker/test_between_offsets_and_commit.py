@@ -42,8 +42,9 @@ def test_a_worker_stopped_between_its_offsets_and_its_commit_and_continued_after
     environment["HEADGATE_BOOTSTRAP_SERVERS"] = own.direct
     with Processes(environment, tmp_path) as processes:
         try:
-            behind = {"HEADGATE_BOOTSTRAP_SERVERS": own.proxied, "HEADGATE_WORKER_HEARTBEAT_INTERVAL_MS": "2500"}
-            worker = start_worker(processes, "a", **behind)
+            # Silence is judged late here, so that nobody inherits from the straggler before the forced pause.
+            patience = {"HEADGATE_WORKER_HEARTBEAT_INTERVAL_MS": "2500", "HEADGATE_WORKER_SESSION_TIMEOUT_MS": "30000"}
+            worker = start_worker(processes, "a", HEADGATE_BOOTSTRAP_SERVERS=own.proxied, **patience)
             source, destination = two_way(headgate)
             headgate.until_committed("orders", source, partitions=4)
             own.proxy.hold_requests([END_TXN])
@@ -59,6 +60,6 @@ def test_a_worker_stopped_between_its_offsets_and_its_commit_and_continued_after
             assert headgate.read(destination) == []
             assert headgate.get("orders").status == "PAUSED"
             headgate.done(headgate.commands.resume("orders"))
-            assert numbers(headgate.until_moved(destination, 100)) == list(range(100))
+            assert numbers(headgate.until_moved(destination, 100, timeout_s=60)) == list(range(100))
         finally:
             headgate.close()

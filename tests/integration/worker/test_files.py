@@ -87,11 +87,11 @@ def test_workers_killed_while_they_write_files_cost_no_record_and_double_none(
     source = start(headgate, "jsonl", folder, seconds=0.2)
     sent = 0
     for _ in range(3):
+        before = len(read(folder))
         for _ in range(3):
             produce(headgate, source, 1_000, start=sent)
             sent += 1_000
-        until_some = len(read(folder))
-        eventually(lambda least=until_some: len(read(folder)) > least, WAIT_S, "the worker writes")
+        eventually(lambda least=before: len(read(folder)) > least, WAIT_S, "the worker writes")
         worker.kill()
         worker = start_worker(processes, "a")
     until_read(folder, sent, timeout_s=60)
@@ -132,8 +132,7 @@ def test_what_was_refused_is_tried_again_by_what_a_person_changed(
     headgate.done(headgate.commands.modify("orders", config))
     headgate.done(headgate.commands.recover("orders"))
     eventually(lambda: list((tmp_path / "out").glob("*.jsonl")), WAIT_S, "the record is in a file")
-    state = headgate.get("orders")
-    assert (state.status, state.errors) == ("RUNNING", {})
+    headgate.until("orders", "has no error left", lambda state: (state.status, state.errors) == ("RUNNING", {}))
 
 
 def test_a_folder_that_is_not_there_is_said_before_the_stream_starts(headgate: Headgate, tmp_path: Path) -> None:

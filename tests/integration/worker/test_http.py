@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -77,7 +78,9 @@ def test_an_endpoint_that_fails_in_every_way_gets_each_record_and_each_key_in_or
 def test_a_worker_killed_between_requests_loses_nothing_and_turns_no_key_round(
     headgate: Headgate, processes: Processes, endpoint: Endpoint
 ) -> None:
-    endpoint.answer = lambda _: Answer(after_s=0.01)
+    killed = threading.Event()
+    # So slow from half-way on that the rest takes longer than it takes to see that half is there.
+    endpoint.answer = lambda _: Answer(after_s=0.2 if len(endpoint.got) > 100 and not killed.is_set() else 0.01)
     start_worker(processes, "a")
     source = headgate.source("source", 3)
     headgate.create_and_start(
@@ -90,6 +93,7 @@ def test_a_worker_killed_between_requests_loses_nothing_and_turns_no_key_round(
     headgate.produce(source, 3_000)
     eventually(lambda: len(endpoint.elements()) >= 500, WAIT_S, "500 records were taken", every_s=0.02)
     processes.started[-1].kill()
+    killed.set()
     assert len(endpoint.elements()) < 3_000, "it was killed in the middle"
     start_worker(processes, "b")
 
