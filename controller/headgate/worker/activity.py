@@ -75,7 +75,7 @@ class Activity:
         self._silent: set[TopicPartition] = set()
         self._ending = False
         self._due_ms = 0
-        self._shown: tuple[dict[str, Any], ...] = ()
+        self._shown: tuple[tuple[dict[str, Any], _Channel], ...] = ()
         self.quiet = True
         """Whether every channel is said IDLE or FINISHED: only a record or a new owner brings something to say then."""
         self._reader = _reader_for(config)
@@ -141,11 +141,7 @@ class Activity:
 
     def reached(self) -> dict[TopicPartition, int]:
         """Return how far each channel was read: past its last record, or to the end that was met after it."""
-        found = {}
-        for place, channel in self._channels.items():
-            evidence = channel.detector.evidence
-            found[place] = channel.position if evidence is None else max(channel.position, evidence.position)
-        return found
+        return {place: _read_to(channel) for place, channel in self._channels.items()}
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Let channels go that were revoked or lost: nothing is said, for their status is their heir's to say."""
@@ -283,8 +279,11 @@ class Activity:
         return markers
 
     def beat(self) -> tuple[dict[str, Any], ...]:
-        """Return the channels for a heartbeat. Any thread may ask."""
-        return self._shown
+        """Return the channels for a heartbeat: what was said last, and how far each was read by now.
+
+        Any thread may ask.
+        """
+        return tuple({**told, "position": _read_to(channel)} for told, channel in self._shown)
 
     def _inherit(
         self,
@@ -470,7 +469,7 @@ class Activity:
         self._only_topic = topics.pop() if len(topics) == 1 else None
 
     def _show(self) -> None:
-        self._shown = tuple(self._beat_of(place, channel) for place, channel in self._channels.items())
+        self._shown = tuple((self._beat_of(place, channel), channel) for place, channel in self._channels.items())
         self.quiet = all(each.said in (Status.IDLE, Status.FINISHED) for each in self._channels.values())
 
     def _beat_of(self, place: TopicPartition, channel: _Channel) -> dict[str, Any]:
@@ -483,12 +482,17 @@ class Activity:
             "since_ms": channel.since_ms,
             "watermark": None if announced == MIN else announced,
             "claim": channel.token.claim,
-            "position": channel.position,
             "end": proof.get("end"),
             "fetched_at_ms": proof.get("fetched_at_ms"),
             "reason": channel.reason,
             "because": channel.because,
         }
+
+
+def _read_to(channel: _Channel) -> int:
+    """Return the position past a channel's last record, or the end that was met after it."""
+    evidence = channel.detector.evidence
+    return channel.position if evidence is None else max(channel.position, evidence.position)
 
 
 def _reader_for(config: IdlenessConfig) -> Reader | None:

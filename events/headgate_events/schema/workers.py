@@ -35,7 +35,8 @@ class ChannelBeat(Model):
     """What a task last said about one of its channels: repeated, so that an edge that was lost heals.
 
     `status` is None while nothing was said under this claim. `since_ms` is when the status was said, `end` and
-    `fetched_at_ms` are its proof. `reason` is why; `because` says in words what holds a HELD or SUSPECT one.
+    `fetched_at_ms` are its proof; `position` is how far the channel was read when the heartbeat was sent. `reason` is
+    why; `because` says in words what holds a HELD or SUSPECT one.
     """
 
     topic: TopicName

@@ -100,6 +100,15 @@ def test_an_empty_partition_is_idle_after_the_grace_with_position_end_and_time_a
     assert beat["fetched_at_ms"] == 1_000_100
 
 
+def test_a_heartbeat_says_how_far_a_busy_channel_was_read_by_now(task: Task) -> None:
+    task.poll(record(FIRST, 0))
+    task.poll(record(FIRST, 1), record(FIRST, 2))
+    assert task.activity.beat()[0]["position"] == 3
+    task.poll(ends={FIRST: 4})  # behind a transaction's marker, which is no record
+    (beat,) = task.activity.beat()
+    assert (beat["status"], beat["position"], beat["end"]) == ("ACTIVE", 4, None)
+
+
 def test_silence_without_an_answered_fetch_is_never_idle(task: Task) -> None:
     task.polls(100)
     assert task.edges == []
