@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -54,6 +55,12 @@ class Broker(Protocol):
 
     @property
     def said(self) -> str: ...
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let what the tests start hear it, also where a shell started the suite in its background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

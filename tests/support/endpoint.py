@@ -139,7 +139,11 @@ class Endpoint:
                     self.close_connection = True
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                size = int(self.headers.get("content-length", 0))
+                body = self.rfile.read(size)
+                if len(body) < size:  # its sender died in the middle of it
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 answer = endpoint._take(Got(self.command, self.path, headers, body, time.monotonic()))
                 if answer.then is not None:
