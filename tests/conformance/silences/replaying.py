@@ -86,7 +86,8 @@ class Replay:
                 )
             )
             processes.start("projector")
-            processes.start("worker", "--name", "worker")
+            # The session of the only worker ends on a machine that stands still alone, and its next owner repeats IDLE.
+            processes.start("worker", "--name", "worker", environment={"HEADGATE_WORKER_SESSION_TIMEOUT_MS": "60000"})
             self._start_stream()
             self._play(follower)
             edges = follower.edges
