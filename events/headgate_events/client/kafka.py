@@ -46,9 +46,7 @@ _TRANSIENT: Final = frozenset(
     }
 )
 _LEADER_MOVES: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-_MISSING: Final = frozenset(
-    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
-)
+MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 _DENIED: Final = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -69,7 +67,7 @@ def is_transient(error: KafkaError) -> bool:
 def wrapped(error: KafkaError, doing: str) -> HeadgateError:
     """Turn a Kafka error into ours; `doing` says what was tried, like `reading headgate.state`."""
     code = error.code()
-    if code in _MISSING:
+    if code in MISSING:
         return TopicsMissing(
             f"A topic is missing ({doing}).", hint="Create the topics of the namespace with `headgate init`."
         )
@@ -170,7 +168,7 @@ def count_partitions(consumer: Consumer, topic: str, timeout_s: float) -> int:
         raise wrapped(problem.args[0], doing) from problem
     if known is None or not known.partitions or known.error is not None:
         error = known.error if known is not None and known.error is not None else None
-        if error is not None and error.code() not in _MISSING:
+        if error is not None and error.code() not in MISSING:
             raise wrapped(error, doing)
         raise TopicsMissing(
             f"The topic {topic} does not exist.", hint="Create the topics of the namespace with `headgate init`."

@@ -19,11 +19,11 @@ from typing import Any, Final, Literal, Self
 import orjson
 from confluent_kafka import Consumer, KafkaError, Message
 
-from headgate_events.client.kafka import LOGGER, POLL_S, Settings, is_transient, take, wrapped
+from headgate_events.client.kafka import LOGGER, MISSING, POLL_S, Settings, is_transient, take, wrapped
 from headgate_events.client.markers_topic import KafkaMarkersTopic
 from headgate_events.client.reader import TopicReader
 from headgate_events.client.spoken import Speakers
-from headgate_events.errors import EnvironmentProblem, InvalidRequest
+from headgate_events.errors import EnvironmentProblem, InvalidRequest, TopicsMissing
 from headgate_events.idleness.alignment import Alignment
 from headgate_events.idleness.signals import Signal, Watermark
 from headgate_events.idleness.vigil import Hold, Vigil
@@ -251,6 +251,11 @@ class StreamInput:
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.code() in MISSING:
+                    raise TopicsMissing(
+                        f"The topic {self._topic} does not exist.",
+                        hint="Create it, or check the name: the stream's definition says where it writes.",
+                    )
                 if not is_transient(error):
                     raise wrapped(error, f"reading {self._topic}")
                 continue

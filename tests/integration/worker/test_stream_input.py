@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
-from confluent_kafka import Message, Producer
+import pytest
+from confluent_kafka import KafkaError, Message, Producer
 
+from headgate_events.errors import TopicsMissing
 from tests.integration.worker.conftest import WAIT_S, Headgate
 from tests.integration.worker.test_downstream import stream, until_edges
 from tests.support.eventually import eventually
@@ -64,3 +67,12 @@ def test_markers_among_the_records_take_effect_there_and_are_no_records(headgate
     with reading(headgate.servers, headgate.namespace, last) as program:
         program.until(["a", 4_999, "IDLE", "ACTIVE", "b", 6_999, "IDLE"])
         assert all(not isinstance(each, Message) for each in program.input.poll(0.3))
+
+
+def test_a_topic_that_is_not_there_is_named(headgate: Headgate) -> None:
+    message: Any = Mock(**{"error.return_value": KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)})
+    with (
+        reading(headgate.servers, headgate.namespace, "no-such-topic") as program,
+        pytest.raises(TopicsMissing, match="The topic no-such-topic does not exist"),
+    ):
+        program.input.put([message])
