@@ -89,7 +89,7 @@ def _print(connection: Connection, state: StateJson, form: Format) -> None:
     elif form is Format.NAME:
         for each in channels:
             say(f"{each.topic}/{each.partition}")
-    elif not channels or (seen.unheard == len(channels) and not tasks):
+    elif seen.unheard == len(channels) and (not tasks or why_never_idle(state["config"]) is not None):
         note(f"Nothing was said about {state['stream']}: {_why_silent(state, seen)}.")
     else:
         now, held = now_ms(), seen.held_by is not None
@@ -198,8 +198,10 @@ def _follow(connection: Connection, state: StateJson, form: Format) -> None:
                     _print_change(name, state, None, form)
                     return
                 after = shown(change.state)
-                if after["status"] != state["status"]:
-                    _print_change(name, state, activity_of(after, reader.table), form, after)
+                before, seen = activity_of(state, reader.table), activity_of(after, reader.table)
+                # That a worker is lost, or another takes over, is no edge, and changes what the last word is worth.
+                if after["status"] != state["status"] or _ownerless(before) != _ownerless(seen):
+                    _print_change(name, state, seen, form, after)
                 state = after
             for edge in reader.follow(SLICE_S):
                 if edge.stream == name:
@@ -207,6 +209,10 @@ def _follow(connection: Connection, state: StateJson, form: Format) -> None:
     except KeyboardInterrupt:
         # The way to end it.
         return
+
+
+def _ownerless(seen: Activity) -> bool:
+    return seen.status == "OWNERLESS"
 
 
 def _print_change(
@@ -226,7 +232,7 @@ def _print_change(
         words = [
             when(after["updated_ms"]),
             name,
-            f"{before['status']} → {shown_status}",
+            shown_status if before["status"] == status else f"{before['status']} → {shown_status}",
             f"stream {told or 'not known'}",
         ]
         say("  ".join(words))

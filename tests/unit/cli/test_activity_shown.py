@@ -148,10 +148,12 @@ def test_markers_that_cannot_be_read_are_named_and_everything_else_is_shown(
     ],
 )
 def test_a_stream_that_is_never_idle_says_why(
-    memory: MemoryHeadgate, headgate: Headgate, more: dict[str, Any], why: str
+    memory: MemoryHeadgate, headgate: Headgate, more: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(memory, **more)
     assert f"Activity:     not known: {why}, so it is never said to be IDLE\n" in headgate("describe departures").out
+    assert headgate("activity departures").err == f"Nothing was said about departures: {why}.\n"
+    monkeypatch.setattr(connection.Connection, "live", lambda _: {"departures": [beat(memory)]})
     assert headgate("activity departures").err == f"Nothing was said about departures: {why}.\n"
 
 
@@ -345,6 +347,23 @@ def test_activity_watch_tells_edges_and_what_becomes_of_the_stream(
         ["departures", "RUNNING → DRAINING", "stream HELD (DRAINING)"],
         ["departures", "deleted"],
     ]
+
+
+def test_activity_watch_tells_that_nobody_has_a_task_of_the_stream_any_more(
+    memory: MemoryHeadgate, headgate: Headgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(memory)
+    memory.say("departures", "IDLE")
+    interrupted(
+        memory,
+        monkeypatch,
+        lambda: memory.report("departures", "worker-silent", {"lost": "w1"}),
+        lambda: memory.commands.delete("departures"),
+    )
+    follow = memory.state.follow
+    monkeypatch.setattr(memory.state, "follow", lambda _: follow(0))
+    told = [line.split("  ")[1:] for line in headgate("activity departures -w").out.splitlines()[-2:]]
+    assert told == [["departures", "RUNNING", "stream OWNERLESS"], ["departures", "deleted"]]
 
 
 def test_delete_when_drained_and_idle_for_waits_visibly(memory: MemoryHeadgate, headgate: Headgate) -> None:
