@@ -15,6 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 Location = tuple[int | str, ...]
+_STRANGE = frozenset({"missing", "extra_forbidden"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,35 @@ class Finding:
 
 def find(error: ValidationError, annotation: Any) -> list[Finding]:
     """List what `error` found in a value that was validated as `annotation` (a model, or a tagged union of models)."""
-    return [
-        _finding(item["type"], item["loc"], item["msg"], annotation)
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    return [_finding(item["type"], item["loc"], item["msg"], annotation) for item in errors(error, annotation)]
+
+
+def errors(error: ValidationError, annotation: Any) -> list[Any]:
+    """List pydantic's errors without those that speak of a form of the value that nobody meant.
+
+    Of a value that is a word or a mapping (`until: end`, or `{offsets: …}`) pydantic tells what keeps it from being
+    each of them. A mapping is no word, and is held against the mapping that it resembles; for anything else one
+    sentence names all forms.
+    """
+    items: list[Any] = list(error.errors(include_url=False))
+    for word in [each for each in items if each["loc"] and str(each["loc"][-1]).startswith("literal[")]:
+        place = word["loc"][:-1]
+        forms: dict[Any, list[Any]] = {}
+        for each in items:
+            if each is not word and each["loc"][: len(place)] == place and len(each["loc"]) > len(place):
+                forms.setdefault(each["loc"][len(place)], []).append(each)
+        if not forms:
+            continue
+        if isinstance(word["input"], dict):
+            strange = {form: sum(each["type"] in _STRANGE for each in told) for form, told in forms.items()}
+            meant = [form for form in forms if strange[form] == min(strange.values())]
+            unmeant = [word, *(each for form in forms if form not in meant for each in forms[form])]
+        else:
+            mappings = [f"{{{', '.join(model.model_fields)}: …}}" for model in _walk(place, annotation)[0]]
+            word["msg"] = ", or ".join([word["msg"], *mappings])
+            unmeant = [each for told in forms.values() for each in told if each["type"] == "model_type"]
+        items = [each for each in items if not any(each is one for one in unmeant)]
+    return items
 
 
 def explain(error: ValidationError, annotation: Any, limit: int = 3) -> str:

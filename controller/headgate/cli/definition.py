@@ -18,7 +18,7 @@ from headgate.cli.connectors import settings_model
 from headgate.cli.wording import safe
 from headgate.documents import MAX_BYTES, Document, Path, Place, read_documents
 from headgate_events.errors import InvalidRequest
-from headgate_events.findings import Finding, find
+from headgate_events.findings import Finding, errors, find
 from headgate_events.schema.config import DestinationConfig, SourceConfig, StreamConfig
 from headgate_events.schema.definition import StreamDefinition
 
@@ -163,7 +163,7 @@ def _mistakes(
     document: Document, error: ValidationError, model: type[BaseModel] = StreamDefinition, prefix: Path = ()
 ) -> list[str]:
     """Say what pydantic found, each with the line where it stands, in the order of the lines."""
-    items = error.errors(include_url=False)
+    items = errors(error, model)
     told = [
         (document.place((*prefix, *finding.path)), _sentence((*prefix, *finding.path), finding, item, model))
         for finding, item in zip(find(error, model), items, strict=True)

@@ -58,6 +58,18 @@ def test_members_of_unions_are_not_taken_for_keys() -> None:
     assert explain(raised.value, AnyCommand, limit=1) == "positions.topic: is missing; and 2 more"
 
 
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("never", ["source.until: input should be 'end', or {timestamp_ms: …}, or {offsets: …}"]),
+        ({"timestamp_ms": "noon"}, ["source.until.timestamp_ms: input should be a valid integer"]),
+        ({"offsets": {"f": {"0": -1}}}, ["source.until.offsets.f.0: input should be greater than or equal to 0"]),
+    ],
+)
+def test_of_a_word_or_a_mapping_only_the_form_that_was_meant_is_told(until: object, said: list[str]) -> None:
+    assert [str(found) for found in findings(source={"until": until})] == said
+
+
 def test_the_nearest_word_is_near_or_none() -> None:
     assert nearest("pauze", ["pause", "resume"]) == "pause"
     assert nearest("xyz", ["pause", "resume"]) is None
