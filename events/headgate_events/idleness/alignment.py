@@ -57,6 +57,8 @@ class _Partition(Generic[R]):
     reached: int
     waiting: dict[ChannelId, deque[Marker | _Removal]] = field(default_factory=dict)
     said: dict[ChannelId, Marker] = field(default_factory=dict)
+    met: set[ChannelId] = field(default_factory=set)
+    """The channels whose past is known: what they said before the place to which it was read then."""
     out: list[Signal] = field(default_factory=list)
 
 
@@ -279,19 +281,41 @@ class Alignment(Generic[R]):
         """Let everything take effect that covers no more than what stands before `position`."""
         one.reached = max(one.reached, position)
         for channel, waiting in list(one.waiting.items()):
+            due: list[Marker | _Removal] = []
             while waiting and self._is_due(partition, waiting[0], one.reached):
-                step = waiting.popleft()
+                due.append(waiting.popleft())
+            for step in due if channel in one.met else self._newest(partition, due):
                 if isinstance(step, _Removal):
                     one.out += self._let_go(one, channel, step)
                 else:
                     one.out += self._apply(one, step, placed=self._covered(partition, step) is not None)
+            if not due or isinstance(due[-1], Marker):
+                one.met.add(channel)
             if not waiting:
                 del one.waiting[channel]
         found += one.out
         one.out.clear()
 
+    def _newest(self, partition: int, due: list[Marker | _Removal]) -> list[Marker | _Removal]:
+        """Return what counts of a channel's past where its reading begins: its last word, and how far it had come.
+
+        The words before that were for others: an IDLE which has ended would let event time pass the channel once more.
+        """
+        removals = [each for each in due if isinstance(each, _Removal)]
+        since = due[due.index(removals[-1]) + 1 :] if removals else due
+        words = [each for each in since if isinstance(each, Marker)]
+        placed = {id(each) for each in words if self._covered(partition, each) is not None}
+        tells = [each for each in words if each.status == "ACTIVE" or id(each) in placed]
+        past = {id(each) for each in tells[:-1]}
+        come = [
+            each for each in tells if each.watermark is not None and each.status != "FINISHED" and id(each) in placed
+        ][-1:]
+        before = [each.model_copy(update={"status": "ACTIVE"}) for each in come if id(each) in past]
+        return [*removals, *before, *(each for each in words if id(each) not in past)]
+
     @staticmethod
     def _let_go(one: _Partition[R], channel: ChannelId, removal: _Removal) -> list[Signal]:
+        one.met.discard(channel)
         said = one.said.get(channel)
         if said is not None and (removal.incarnation is None or said.incarnation <= removal.incarnation):
             del one.said[channel]

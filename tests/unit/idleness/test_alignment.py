@@ -253,3 +253,30 @@ def test_markers_for_another_destination_and_claims_are_not_taken() -> None:
     one.take(marker("IDLE", 0))
     assert one.release(0, [], 0) == []
     assert (one.unplaced, one.reached(0)) == (1, 0)
+
+
+def test_of_a_channels_past_only_its_last_word_and_how_far_it_had_come_count_where_reading_begins() -> None:
+    one = aligned("a", position=5)
+    one.take(marker("IDLE", 2, watermark=7))
+    one.take(marker("ACTIVE", None))
+    one.take(marker("IDLE", 6))
+    assert one.release(0, [Placed(5)], 6) == [Watermark(7), Placed(5), IDLE]
+
+
+def test_an_idle_of_the_past_lets_no_event_time_pass_its_channel_where_reading_begins() -> None:
+    one = aligned("a", "b", position=5)
+    one.take(marker("ACTIVE", 3, watermark=50))
+    for status, watermark in (("ACTIVE", 3), ("IDLE", 4), ("ACTIVE", 5)):
+        one.take(marker(status, 4, watermark=watermark, stream="b"))
+    assert one.release(0, [], 5) == [Watermark(5)], "neither IDLE nor 50, which b has not come to"
+
+
+def test_a_stream_that_is_known_later_holds_whatever_its_past_was() -> None:
+    one = aligned("a")
+    one.take(marker("ACTIVE", 0, watermark=50))
+    assert one.release(0, [Placed(0)], 1) == [Watermark(50), Placed(0)]
+    one.expect("b", 1, [OF_B])
+    for status, watermark in (("IDLE", 4), ("ACTIVE", 5)):
+        one.take(marker(status, 1, watermark=watermark, stream="b"))
+    one.take(marker("ACTIVE", 1, watermark=90, seq=1))
+    assert one.release(0, [], 1) == [], "b is at 5 and is waited for"
