@@ -7,6 +7,9 @@ watermark after every record that it covers. Each partition has an order of its 
 
 After each fetch it is asked where the markers topic ends, and the records are released once the markers up to there
 were read. Markers that stand among the records themselves (`markers: in_band`) take effect there, and are no records.
+
+The consumer may be one of a group. Which partitions it has is looked up with every call; what was fetched of one that
+went away is dropped, for whoever has it now reads it, and what all of them come to is kept as one (`Share`).
 """
 
 from __future__ import annotations
@@ -16,32 +19,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-import orjson
 from confluent_kafka import Consumer, KafkaError, Message
 
-from headgate_events.client.kafka import LOGGER, MISSING, POLL_S, Settings, is_transient, take, wrapped
-from headgate_events.client.markers_topic import KafkaMarkersTopic
-from headgate_events.client.reader import TopicReader
-from headgate_events.client.spoken import Speakers
-from headgate_events.errors import EnvironmentProblem, InvalidRequest, TopicsMissing
+from headgate_events.client.kafka import LOGGER, MISSING, POLL_S, Settings, is_transient, wrapped
+from headgate_events.client.writers import Writers
+from headgate_events.errors import EnvironmentProblem, HeadgateError, InvalidRequest, TopicsMissing
 from headgate_events.idleness.alignment import Alignment
-from headgate_events.idleness.signals import Signal, Watermark
-from headgate_events.idleness.vigil import Hold, Vigil
-from headgate_events.marker_feed import MarkerFeed
-from headgate_events.markers import ChannelId, channel_of, decode_marker, is_in_band
-from headgate_events.names import DEFAULT_NAMESPACE, is_stream_name
-from headgate_events.records import Record
+from headgate_events.idleness.share import Share
+from headgate_events.idleness.signals import MIN, Signal, Watermark
+from headgate_events.idleness.vigil import Hold
+from headgate_events.markers import decode_marker, is_in_band
+from headgate_events.names import DEFAULT_NAMESPACE
 from headgate_events.schema.workers import Marker
 from headgate_events.topics import Topics
-from headgate_events.upstreams import Upstream, Upstreams
 
-START_S: Final = 60.0
 MARKERS_S: Final = 60.0
 """How long fetched records wait for the markers before that is an error; a dead worker's transaction ends sooner."""
-VIGIL_EVERY_S: Final = 0.5
-PATIENCE_S: Final = 6.0
-"""What three heartbeats last, as long as none was heard."""
 MAX_RECORDS: Final = 1_000
+GROUP_S: Final = 0.5
+"""How long records wait for markers before the consumer is polled again: a group waits for a member that is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +67,9 @@ class StreamInput:
     The consumer reads committed records and tells the ends of partitions: set `enable.partition.eof`, and leave
     `isolation.level` as it is. Without ends, what lies behind transactions is not known to be read, and IDLE is late.
     What was polled may come out later, so commit by what came out (`enable.auto.offset.store` off, `store_offsets`).
-    Every partition begins ACTIVE and without a watermark, also after a restart. Belongs to the consumer's thread;
-    contacts nobody before the first `poll` or `put`. `kafka` are settings for the clients that read beside it.
+    Every partition begins ACTIVE and without a watermark, also after a restart, and one that comes back in a rebalance
+    goes on: ACTIVE is said if IDLE was, and no watermark is below the last. Belongs to the consumer's thread; contacts
+    nobody before the first `poll` or `put`. `kafka` are settings for the clients that read beside it.
     """
 
     def __init__(
@@ -85,41 +82,50 @@ class StreamInput:
         kafka: Settings | None = None,
         flush_on_all_idle: bool = True,
     ) -> None:
-        topics = Topics(namespace)
         self._consumer = consumer
         self._topic = topic
-        self._states = TopicReader(bootstrap_servers, topics.state, kafka)
-        self._heartbeats = TopicReader(bootstrap_servers, topics.heartbeats, kafka)
-        self._markers = KafkaMarkersTopic(bootstrap_servers, topics.markers, kafka)
-        self._feed = MarkerFeed(self._markers)
-        self._upstreams = Upstreams()
-        self._speakers = Speakers()
         self._alignment: Alignment[Message] = Alignment(topic, flush_on_all_idle=flush_on_all_idle)
-        self._vigil = Vigil(PATIENCE_S)
-        self._holds: dict[ChannelId, Hold] = {}
-        self._writers: tuple[Upstream, ...] = ()
-        self._version = -1
-        self._started = False
+        self._writers = Writers(bootstrap_servers, Topics(namespace), topic, self._alignment, kafka)
+        self._share = Share(flush_on_all_idle=flush_on_all_idle)
         self._pending: dict[int, list[Message]] = {}
+        self._later: list[Message] = []
+        self._due: list[StreamElement] = []
         self._ends: dict[int, int] = {}
-        self._asked = False
         self._waits_since_s: float | None = None
-        self._vigil_s = float("-inf")
 
     @property
     def upstreams(self) -> tuple[str, ...]:
         """The streams that write the topic, as last read."""
-        return tuple(each.stream for each in self._writers)
+        return self._writers.streams
 
     @property
     def holds(self) -> tuple[Hold, ...]:
         """The channels that are HELD (their stream stands still) or SUSPECT (nobody speaks for them), and why."""
-        return tuple(self._holds[each] for each in sorted(self._holds))
+        return self._writers.holds
 
-    def status(self, partition: int) -> Literal["IDLE", "ACTIVE"]:
-        """Return a partition's status at the place up to which it came out; ACTIVE for one that did not yet."""
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions of the topic that the consumer has, as of the last call."""
+        return self._share.partitions
+
+    def status(self, partition: int | None = None) -> Literal["IDLE", "ACTIVE"]:
+        """Return a partition's status at the place up to which it came out; ACTIVE for one that did not yet.
+
+        Without a partition: that of all which the consumer has. ACTIVE while one of them is, so IDLE without any (R22).
+        """
+        if partition is None:
+            return "IDLE" if self._share.status.value == "IDLE" else "ACTIVE"
         known = partition in self._alignment.partitions
         return "IDLE" if known and self._alignment.status(partition).value == "IDLE" else "ACTIVE"
+
+    def watermark_ms(self) -> int | None:
+        """Return how far event time has come in all partitions that the consumer has, epoch milliseconds; None before.
+
+        That is after everything that came out. It is the smallest of those that are ACTIVE, and never goes back: one
+        that is assigned holds it until it reports, one that is revoked holds it no longer. MAX is no part of it, since
+        a partition that has not ended may be inherited.
+        """
+        return None if self._share.watermark == MIN else self._share.watermark
 
     def poll(self, timeout_s: float = 1.0, max_records: int = MAX_RECORDS) -> list[StreamElement]:
         """Poll the consumer and return what came of it, in order; none when nothing did within `timeout_s`.
@@ -127,10 +133,11 @@ class StreamInput:
         Raises ClusterUnreachable, TopicsMissing or EnvironmentProblem; what was fetched is kept, and comes later.
         """
         deadline_s = time.monotonic() + timeout_s
+        self._writers.start()
         while True:
             left_s = max(0.0, deadline_s - time.monotonic())
-            fetched = [] if self._pending else take(self._consumer, max_records, min(POLL_S, left_s))
-            found = self.put(fetched, left_s)
+            self._fetch(max_records, min(POLL_S, left_s))
+            found = self.put((), min(GROUP_S, left_s))
             if found or time.monotonic() >= deadline_s:
                 return found
 
@@ -141,37 +148,28 @@ class StreamInput:
         Raises as `poll` does, and InvalidRequest for a message of another topic.
         """
         deadline_s = time.monotonic() + timeout_s
-        if not self._started:
-            self._start()
+        self._writers.start()
         self._accept(messages)
-        while True:
-            self._follow()
-            if not self._pending:
-                break
-            if not self._asked or not self._feed.looked:
-                self._asked = True
-                self._feed.look()
-            while not self._feed.up_to_date and time.monotonic() < deadline_s:
-                self._take_markers(min(POLL_S, max(0.0, deadline_s - time.monotonic())))
-            if self._feed.up_to_date:
-                break
+        self._writers.follow()
+        if self._writers.is_up_to_date(deadline_s):
+            self._release()
+        elif self._pending:
             self._give_up_waiting()
-            return []
-        return self._release()
+        due, self._due = self._due, []
+        return due
 
     def revoked(self, _consumer: Consumer, partitions: Iterable[Any]) -> None:
-        """Forget partitions that went away. Hand this to `subscribe` as `on_revoke` and `on_lost`."""
-        for each in partitions:
-            if each.topic == self._topic:
-                self._alignment.forget(each.partition)
-                self._pending.pop(each.partition, None)
-                self._ends.pop(each.partition, None)
+        """Forget partitions that went away. Hand this to `subscribe` as `on_revoke` and `on_lost`.
+
+        Without it that is found out with the next call, except where a partition went and came back in between.
+        """
+        gone = {each.partition for each in partitions if each.topic == self._topic}
+        self._forget(gone)
+        self._later = [each for each in self._later if each.topic() != self._topic or each.partition() not in gone]
 
     def close(self) -> None:
         """Let go of the clients beside the consumer, which stays open."""
-        self._states.close()
-        self._heartbeats.close()
-        self._feed.close()
+        self._writers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -179,123 +177,106 @@ class StreamInput:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    # What others say
+    # Partitions and records
 
-    def _start(self) -> None:
-        """Learn who writes the topic, and who speaks for them, as it stands now."""
-        deadline_s = time.monotonic() + START_S
-        for reader, note in ((self._states, self._note_state), (self._heartbeats, self._note_beat)):
-            reader.start(dict.fromkeys(range(reader.partitions(START_S))))
-            for batch in reader.to_now(max(0.0, deadline_s - time.monotonic())):
-                for record in batch:
-                    note(record)
-        self._started = True
-
-    def _note_state(self, record: Record) -> None:
-        key, value = record.key(), record.value()
-        name = key.decode(errors="replace") if isinstance(key, bytes) else ""
-        if not is_stream_name(name):
+    def _fetch(self, max_records: int, wait_s: float) -> None:
+        """Poll the consumer, also while records wait: its group hears of it in no other way."""
+        if self._pending:
+            if len(self._later) < max_records and (message := self._consumer.poll(0)) is not None:
+                self._later.append(message)
             return
-        try:
-            self._upstreams.note(name, None if value is None else orjson.loads(value))
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            LOGGER.warning("the state of %s cannot be read: %r", name, error)
+        if not self._later and (message := self._consumer.poll(wait_s)) is not None:
+            self._later.append(message)
+        if self._later:
+            # Taken on before the next call, in which the partition may go away.
+            later, self._later = self._later, []
+            self._accept(later)
+            self._accept(self._consumer.consume(max_records - 1, 0))
 
-    def _note_beat(self, record: Record) -> None:
-        self._speakers.take(record, time.monotonic(), round(time.time() * 1000), caught_up=self._started)
+    def _know_assignment(self) -> None:
+        """Look up which partitions the consumer has; one that came back is ACTIVE from now on."""
+        self._share.change(each.partition for each in self._consumer.assignment() if each.topic == self._topic)
+        self._forget(set(self._alignment.partitions) - self._share.partitions)
+        for each in sorted(self._share.partitions - set(self._alignment.partitions)):
+            self._tell(each, self._share.begin(each))
 
-    def _follow(self) -> None:
-        """Take on what changed: who writes, whom to follow, who is held."""
-        for record in self._states.poll():
-            self._note_state(record)
-        for record in self._heartbeats.poll():
-            self._note_beat(record)
-        if self._upstreams.version != self._version:
-            self._know_writers()
-        self._feed.follow(self._alignment.streams)
-        self._take_markers(0.0)
-        now_s = time.monotonic()
-        if now_s >= self._vigil_s:
-            self._vigil_s = now_s + VIGIL_EVERY_S
-            self._keep_vigil(now_s)
-
-    def _know_writers(self) -> None:
-        names = self._upstreams.of({"kind": "kafka", "topic": self._topic})
-        writers = tuple(found for name in sorted(names) if (found := self._upstreams.get(name)) is not None)
-        gone = set(self._alignment.streams) - names
-        fewer = any(
-            each.channels is not None and set(self._alignment.channels(each.stream)) - each.channels for each in writers
-        )
-        ends = self._markers.ends_of(self._topic, self._alignment.partitions) if gone or fewer else None
-        for name in gone:
-            self._alignment.end(name, ends or {})
-        for each in writers:
-            self._alignment.expect(each.stream, each.incarnation, each.channels, ends)
-        self._writers = writers
-        self._version = self._upstreams.version
-        self._vigil_s = float("-inf")
-
-    def _keep_vigil(self, now_s: float) -> None:
-        spoken_for = self._speakers.spoken_for({each.stream: each.incarnation for each in self._writers})
-        self._vigil.patience_s = self._speakers.patience_s or PATIENCE_S
-        self._holds = self._vigil.keep(self._alignment, self._writers, now_s, spoken_for)
-
-    def _take_markers(self, wait_s: float) -> None:
-        for marker in self._feed.take(wait_s):
-            self._alignment.take(marker)
-            self._vigil.heard(channel_of(marker), time.monotonic())
-
-    # Records
+    def _forget(self, partitions: Iterable[int]) -> None:
+        for each in partitions:
+            self._alignment.forget(each)
+            self._pending.pop(each, None)
+            self._ends.pop(each, None)
 
     def _accept(self, messages: Iterable[Message]) -> None:
+        self._know_assignment()
+        trouble: HeadgateError | None = None
         for message in messages:
-            error, partition, offset = message.error(), message.partition(), message.offset()
+            error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.code() in MISSING:
-                    raise TopicsMissing(
-                        f"The topic {self._topic} does not exist.",
-                        hint="Create it, or check the name: the stream's definition says where it writes.",
-                    )
-                if not is_transient(error):
-                    raise wrapped(error, f"reading {self._topic}")
-                continue
-            if message.topic() != self._topic:
-                raise InvalidRequest(
+                trouble = trouble or self._trouble(error)
+            elif message.topic() != self._topic:
+                trouble = trouble or InvalidRequest(
                     f"A record of {message.topic()} came where {self._topic} is read.",
                     hint="Give each topic a StreamInput of its own.",
                 )
-            assert partition is not None
-            assert offset is not None
-            self._place(partition, offset)
-            if error is None:
-                self._pending.setdefault(partition, []).append(message)
-                self._ends.pop(partition, None)
-                self._asked = False
-                self._waits_since_s = self._waits_since_s or time.monotonic()
-            else:
-                self._ends[partition] = offset
+            elif message.partition() in self._share.partitions:
+                self._accept_one(message, is_end=error is not None)
+        if trouble is not None:
+            raise trouble
+
+    def _trouble(self, error: KafkaError) -> HeadgateError | None:
+        """Return what is to be raised; nothing for what the consumer gets over by itself."""
+        if error.code() == KafkaError._MAX_POLL_EXCEEDED:
+            LOGGER.warning("%s was not polled for too long; the group takes it in again: %s", self._topic, error.str())
+            return None
+        if error.code() in MISSING:
+            return TopicsMissing(
+                f"The topic {self._topic} does not exist.",
+                hint="Create it, or check the name: the stream's definition says where it writes.",
+            )
+        return None if is_transient(error) else wrapped(error, f"reading {self._topic}")
+
+    def _accept_one(self, message: Message, *, is_end: bool) -> None:
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        self._place(partition, offset)
+        if is_end:
+            self._ends[partition] = offset
+            return
+        self._pending.setdefault(partition, []).append(message)
+        self._ends.pop(partition, None)
+        self._writers.look()
+        self._waits_since_s = self._waits_since_s or time.monotonic()
 
     def _place(self, partition: int, offset: int) -> None:
         """Begin a partition where it is met first, or where it was gone back to."""
         waiting = self._pending.get(partition)
-        if partition not in self._alignment.partitions:
-            self._alignment.begin(partition, offset)
-        elif waiting and offset <= (waiting[-1].offset() or 0):
-            del self._pending[partition]
-            self._alignment.begin(partition, offset)
-        elif not waiting and offset < self._alignment.reached(partition):
-            self._alignment.begin(partition, offset)
+        met = partition in self._alignment.partitions
+        if waiting:
+            gone_back = offset <= (waiting[-1].offset() or 0)
+        else:
+            gone_back = met and offset < self._alignment.reached(partition)
+        if met and not gone_back:
+            return
+        self._pending.pop(partition, None)
+        self._tell(partition, self._share.begin(partition, gone_back=gone_back))
+        self._alignment.begin(partition, offset)
+        self._writers.look()
 
-    def _release(self) -> list[StreamElement]:
+    def _release(self) -> None:
         pending, self._pending = self._pending, {}
         self._waits_since_s = None
-        found: list[StreamElement] = []
         for partition in sorted(self._alignment.partitions):
             records, in_band = _apart(pending.get(partition, ()))
             position = max(self._ends.get(partition, 0), self._alignment.reached(partition))
-            released = self._alignment.release(partition, records, position, in_band)
-            found += [each if isinstance(each, Message) else self._element(partition, each) for each in released]
-        return found
+            for each in self._alignment.release(partition, records, position, in_band):
+                if isinstance(each, Message):
+                    self._due.append(each)
+                else:
+                    self._tell(partition, self._share.tell(partition, each))
+
+    def _tell(self, partition: int, signals: Iterable[Signal]) -> None:
+        self._due += [self._element(partition, each) for each in signals]
 
     def _element(self, partition: int, signal: Signal) -> PartitionWatermark | PartitionStatus:
         if isinstance(signal, Watermark):
