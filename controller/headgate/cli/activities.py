@@ -34,6 +34,8 @@ SAID_MS: Final = 10_000
 HOLDING: Final = frozenset({"DRAINING", "PAUSED", "FAILED", "FAILED_PERMANENTLY"})
 """Where a stream, or some partition of it, stands still."""
 QUIET: Final = frozenset({"IDLE", "FINISHED"})
+COMMON_REASONS: Final = frozenset({"EMPTY", "RESUMED", "FINISHED"})
+"""Why a channel is IDLE, ACTIVE or FINISHED where nothing is remarkable about it."""
 COLOURS: Final = {"ACTIVE": "green", "IDLE": "blue", "FINISHED": "dim", "HELD": "yellow", "OWNERLESS": "red"}
 
 Word = Literal["ACTIVE", "IDLE", "FINISHED", "HELD", "OWNERLESS"]

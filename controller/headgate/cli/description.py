@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from headgate.cli.activities import Activity, freshness, sentence
+from headgate.cli.activities import COMMON_REASONS, Activity, freshness, sentence
 from headgate.cli.columns import connector, failed_partitions, next_retry_ms
 from headgate.cli.connection import LiveTask, StateJson
 from headgate.cli.goals import check_line, drained
@@ -172,6 +172,8 @@ def _channels(activity: Activity, now_ms: int) -> Iterator[str]:
         line = f"{place} {channel.status}" + (f" since {when(channel.since_ms)}" if channel.since_ms else "")
         if channel.because is not None:
             line += f", {channel.reason}: {channel.because}"
+        elif channel.reason is not None and channel.reason not in COMMON_REASONS:
+            line += f", {channel.reason}"
         if channel.fetched_at_ms is not None:
             at = when(channel.fetched_at_ms)
             line += f" (position {channel.position or 0:,}, end {channel.end or 0:,}, fetched at {at})"

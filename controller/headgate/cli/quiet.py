@@ -16,6 +16,7 @@ import typer
 from headgate.cli import connection as connections
 from headgate.cli.activities import (
     COLOURS,
+    COMMON_REASONS,
     Activity,
     Channel,
     activity_of,
@@ -44,8 +45,6 @@ from headgate_events.schema.workers import Evidence, Marker
 COLUMNS: Final = ("CHANNEL", "STATUS", "SINCE", "WATERMARK", "LAG", "PROOF", "HEARD")
 EDGE_COLUMNS: Final = ("TIME", "CHANNEL", "STATUS", "REASON", "WATERMARK", "PROOF", "WORKER")
 ALL: Final = "(all)"
-COMMON_REASONS: Final = frozenset({"EMPTY", "RESUMED", "FINISHED"})
-"""Why a channel is IDLE, ACTIVE or FINISHED where nothing is remarkable about it."""
 SLICE_S: Final = 0.25
 LAG_S: Final = 3.0
 

@@ -210,6 +210,12 @@ def test_activity_says_what_holds_a_channel_active(memory: MemoryHeadgate, headg
     memory.say("departures", "ACTIVE", partition=1, reason="UPSTREAM")
     rows = [line.split()[:3] for line in headgate("activity departures").out.splitlines()[1:3]]
     assert rows == [["flights/0", "IDLE", "0s"], ["flights/1", "ACTIVE", "(UPSTREAM)"]]
+    said = [
+        line
+        for line in headgate("describe departures").out.splitlines()
+        if line[:10] == "  flights:" and "since" in line
+    ]
+    assert [", UPSTREAM" in line for line in said] == [False, True]
 
 
 def test_a_channel_that_is_held_by_the_stream_before_it_shows_which_one_that_is(
