@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 from collections.abc import Iterator
@@ -140,6 +141,34 @@ def test_a_value_on_trust_has_a_line_of_its_own_and_its_frame_is_looked_at(tmp_p
     destination.commit({P0: Committed(3)}, None)
     (path,) = tmp_path.glob("*.jsonl")
     assert path.read_bytes() == b'{"a":01}\n{}\n{ "b":1}\n'
+
+
+@pytest.mark.parametrize("told", ["all of it", "an error", "nobody"])
+def test_the_disk_begins_before_the_commit_where_it_can_be_told(
+    told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges: list[tuple[int, int]] = []
+
+    def advise(_descriptor: int, start: int, length: int, _advice: int) -> None:
+        ranges.append((start, start + length))
+        if told == "an error":
+            raise OSError(errno.EINVAL, "no such advice here")
+
+    if told == "nobody":
+        monkeypatch.delattr("os.posix_fadvise", raising=False)
+    else:
+        monkeypatch.setattr("os.posix_fadvise", advise, raising=False)
+    destination = make("jsonl", tmp_path)
+    destination.open()
+    destination.positions({P0: FIRST})
+    value = b'{"text":"%s"}' % (b"x" * 1_000_000)
+    for number in range(10):
+        destination.forward([MadeRecord(TOPIC, 0, number, value)])
+    destination.commit({P0: Committed(10)}, None)
+    (path,) = tmp_path.glob("*.jsonl")
+    assert path.read_bytes() == (value + b"\n") * 10
+    size = len(value) + 1
+    assert ranges == ([] if told == "nobody" else [(0, 5 * size), (5 * size, 10 * size)])
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])

@@ -48,6 +48,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def begin_writing_out(descriptor: int, start: int, end: int) -> None:
+    """Ask the kernel to begin with writing these bytes to the disk, so that less is left for fsync. Promises nothing.
+
+    Linux does so when it is told that they will not be read soon; where nobody can be told, fsync does it all.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+
+
 def make_folders(within: Path, *names: str) -> Path:
     """Make folders in one another, durably, inside of one that exists; return the innermost."""
     folder = within

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from headgate.destinations.files.durable import begin_writing_out
 from headgate.destinations.files.formats import Format, Values
 from headgate.ports.connectors import ConnectorUnavailable
 from headgate_events.records import Record
 
 BUFFER_BYTES: Final = 256 * 1024
+WRITTEN_OUT_BYTES: Final = 4 * 1024 * 1024
+"""How much is written before the disk begins with it: a commit waits for what is left."""
 
 
 class Staged:
@@ -23,6 +26,7 @@ class Staged:
         self.path = path
         self.first = first
         self.in_doubt = False
+        self._written_out = 0
         self._sink = path.open("xb", buffering=BUFFER_BYTES)
         try:
             _lock(self._sink.fileno(), path)
@@ -44,6 +48,10 @@ class Staged:
     def add(self, values: Values, origins: Sequence[Record]) -> None:
         """Take values on."""
         self._writing.add(values, origins)
+        end = self._sink.tell()
+        if end - self._written_out >= WRITTEN_OUT_BYTES:
+            begin_writing_out(self._sink.fileno(), self._written_out, end)
+            self._written_out = end
 
     def finish(self, facts: Mapping[str, str]) -> None:
         """Write its end and make it durable; it stays open, and so locked."""
