@@ -26,7 +26,7 @@ from headgate_events.client.writers import Writers
 from headgate_events.errors import EnvironmentProblem, HeadgateError, InvalidRequest, TopicsMissing
 from headgate_events.idleness.alignment import Alignment
 from headgate_events.idleness.share import Share
-from headgate_events.idleness.signals import MIN, Signal, Watermark
+from headgate_events.idleness.signals import MIN, Signal, Status, Watermark
 from headgate_events.idleness.vigil import Hold
 from headgate_events.markers import decode_marker, is_in_band
 from headgate_events.names import DEFAULT_NAMESPACE
@@ -114,9 +114,8 @@ class StreamInput:
         Without a partition: that of all which the consumer has. ACTIVE while one of them is, so IDLE without any (R22).
         """
         if partition is None:
-            return "IDLE" if self._share.status.value == "IDLE" else "ACTIVE"
-        known = partition in self._alignment.partitions
-        return "IDLE" if known and self._alignment.status(partition).value == "IDLE" else "ACTIVE"
+            return _word(self._share.status)
+        return _word(self._alignment.status(partition)) if partition in self._alignment.partitions else "ACTIVE"
 
     def watermark_ms(self) -> int | None:
         """Return how far event time has come in all partitions that the consumer has, epoch milliseconds; None before.
@@ -281,7 +280,7 @@ class StreamInput:
     def _element(self, partition: int, signal: Signal) -> PartitionWatermark | PartitionStatus:
         if isinstance(signal, Watermark):
             return PartitionWatermark(self._topic, partition, signal.value)
-        return PartitionStatus(self._topic, partition, "IDLE" if signal.status.value == "IDLE" else "ACTIVE")
+        return PartitionStatus(self._topic, partition, _word(signal.status))
 
     def _give_up_waiting(self) -> None:
         if self._waits_since_s is not None and time.monotonic() - self._waits_since_s > MARKERS_S:
@@ -290,6 +289,10 @@ class StreamInput:
                 f"Records of {self._topic} wait for markers that cannot be read for {MARKERS_S:g} s.",
                 hint="An open transaction of a worker that died may hold them back; it ends by itself. Poll again.",
             )
+
+
+def _word(status: Status) -> Literal["IDLE", "ACTIVE"]:
+    return "IDLE" if status is Status.IDLE else "ACTIVE"
 
 
 def _apart(messages: Iterable[Message]) -> tuple[list[Message], dict[int, Marker]]:

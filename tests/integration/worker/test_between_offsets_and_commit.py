@@ -10,20 +10,13 @@ import pytest
 
 from tests.conftest import ENVIRONMENT
 from tests.integration.worker.conftest import WAIT_S, Headgate, numbers
+from tests.integration.worker.own_broker import Own
 from tests.integration.worker.test_many_workers import start_worker, two_way
 from tests.support.eventually import eventually
 from tests.support.kafka import Topics
 from tests.support.processes import Processes
 from tests.support.proxied import ProxiedBroker, proxied_broker
 from tests.support.proxy import END_TXN
-
-
-class Own:
-    """A broker of the test's own, as the fixtures of a broker know it."""
-
-    def __init__(self, address: str) -> None:
-        self.bootstrap_servers = address
-        self.said = "a broker behind a proxy"
 
 
 @pytest.fixture

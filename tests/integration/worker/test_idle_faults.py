@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +17,10 @@ from headgate import bootstrap
 from headgate.settings import Settings
 from tests.conftest import ENVIRONMENT
 from tests.integration.worker.conftest import FAST, WAIT_S, Headgate
+from tests.integration.worker.own_broker import headgate_on
 from tests.integration.worker.sayings import Sayings, transactional
-from tests.integration.worker.test_between_offsets_and_commit import Own
 from tests.integration.worker.test_many_workers import start_worker
 from tests.support.eventually import eventually
-from tests.support.kafka import Topics
 from tests.support.processes import Processes
 from tests.support.proxied import ProxiedBroker, proxied_broker
 from tests.support.proxy import END_TXN
@@ -40,13 +38,8 @@ def own() -> Iterator[ProxiedBroker]:
 
 @pytest.fixture
 def headgate(own: ProxiedBroker) -> Iterator[Headgate]:
-    namespace = f"idle-faults-{uuid.uuid4().hex[:8]}"
-    made = Headgate(Own(own.direct), namespace, Topics(own.direct, namespace))
-    try:
+    with headgate_on(own, "idle-faults") as made:
         yield made
-    finally:
-        own.proxy.heal()
-        made.close()
 
 
 def behind_the_proxy(headgate: Headgate, own: ProxiedBroker) -> None:

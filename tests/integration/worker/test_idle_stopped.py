@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from confluent_kafka import ConsumerGroupState
 from headgate_events.topics import Topics as Namespace
 from tests.conftest import ENVIRONMENT
 from tests.integration.worker.conftest import WAIT_S, Headgate
+from tests.integration.worker.own_broker import headgate_on
 from tests.integration.worker.sayings import Sayings
-from tests.integration.worker.test_between_offsets_and_commit import Own
 from tests.integration.worker.test_downstream import said
 from tests.integration.worker.test_many_workers import start_worker
 from tests.support.eventually import eventually
-from tests.support.kafka import REQUEST_S, Topics, admin
+from tests.support.kafka import REQUEST_S, admin
 from tests.support.processes import HeadgateProcess, Processes
 from tests.support.proxied import ProxiedBroker, proxied_broker
 
@@ -46,13 +45,8 @@ def own() -> Iterator[ProxiedBroker]:
 
 @pytest.fixture
 def headgate(own: ProxiedBroker) -> Iterator[Headgate]:
-    namespace = f"idle-stopped-{uuid.uuid4().hex[:8]}"
-    made = Headgate(Own(own.direct), namespace, Topics(own.direct, namespace))
-    try:
+    with headgate_on(own, "idle-stopped") as made:
         yield made
-    finally:
-        own.proxy.heal()
-        made.close()
 
 
 @pytest.fixture
